@@ -1,7 +1,8 @@
 """Does a stored audit log still say what was written? Recomputes everything and names each place where it does not.
 
-What a chain without an outside witness can show: a changed, removed, swapped or inserted entry, unless the whole tail and the head were
-rewritten together. Against that, compare with a head that was noted elsewhere (`expected_head`; every export manifest carries one).
+What a chain without an outside witness can show: a changed, removed, swapped or inserted entry, unless the whole tail
+and the head were rewritten together. Against that, compare with a head that was noted elsewhere (`expected_head`;
+every export manifest carries one).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +72,8 @@ class Verdict:
 class ChainVerifier:
     """Feed rows in the order of their sequence, then `finish`. Memory does not grow with the log (breaks excepted).
 
-    After a break it goes on from what is stored, so that one changed entry is reported as such and not as a broken tail.
+    After a break it goes on from what is stored, so that one changed entry is reported as such and not as a broken
+    tail.
     """
 
     def __init__(self, log_id: str, expected_head: Head | None = None) -> None:
@@ -141,7 +143,9 @@ class ChainVerifier:
         if head.size != self._next_seq:
             breaks.append(Break(*place, BreakKind.HEAD, f"{head.size} entries by the head", f"{self._next_seq} found"))
         elif head.hash != self._previous:
-            breaks.append(Break(*place, BreakKind.HEAD, f"head {head.hash.hex()}", f"last entry {self._previous.hex()}"))
+            breaks.append(
+                Break(*place, BreakKind.HEAD, f"head {head.hash.hex()}", f"last entry {self._previous.hex()}")
+            )
         noted = self._expected_head
         if noted is not None and self._hash_at_expected != noted.hash:
             got = "no such entry" if self._hash_at_expected is None else self._hash_at_expected.hex()

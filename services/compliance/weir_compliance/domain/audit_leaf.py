@@ -1,15 +1,16 @@
 """One audit entry as bytes: the leaf, what it commits to, and its hash.
 
-The leaf is canonical JSON and holds random references only; what an entry says in detail lives beside it as a payload that the leaf
-commits to by SHA-256(salt ‖ payload). Deleting payload and salt (an erasure) leaves every proof valid, and the 32-byte
-salt stops guessing. The leaf hash has RFC 6962's 0x00 prefix, so that the same hashes are the leaves of a Merkle log.
+The leaf is canonical JSON and holds random references only; what an entry says in detail lives beside it as a payload
+that the leaf commits to by SHA-256(salt ‖ payload). Deleting payload and salt (an erasure) leaves every proof valid,
+and the 32-byte salt stops guessing. The leaf hash has RFC 6962's 0x00 prefix, so that the same hashes are the leaves
+of a Merkle log.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from weir_compliance.domain.canonical_json import canonical_json
 
@@ -21,7 +22,7 @@ MAX_LEAF_BYTES = 65_535
 GENESIS = bytes(32)
 
 
-class UnwritableEntry(ValueError):
+class UnwritableEntryError(ValueError):
     """The entry has no leaf: not canonical, or too long."""
 
 
@@ -93,9 +94,9 @@ def write_leaf(fact: AuditFact, *, log_id: str, seq: int, previous: bytes, salt:
             }
         )
     except ValueError as error:
-        raise UnwritableEntry(str(error)) from error
+        raise UnwritableEntryError(str(error)) from error
     if len(data) > MAX_LEAF_BYTES:
-        raise UnwritableEntry(f"the leaf has {len(data)} bytes, a log entry at most {MAX_LEAF_BYTES}")
+        raise UnwritableEntryError(f"the leaf has {len(data)} bytes, a log entry at most {MAX_LEAF_BYTES}")
     return Leaf(log_id=log_id, seq=seq, previous=previous, data=data, hash=leaf_hash(data))
 
 
@@ -111,4 +112,4 @@ def read_leaf(data: bytes) -> Mapping[str, object]:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: one spelling a moment."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,14 +1,17 @@
 """One byte string for one JSON value, so that a hash over it means something.
 
-RFC 8785 (JSON Canonicalization Scheme), restricted to what audit leaves need: objects with ASCII keys, strings, integers,
-booleans, null and lists. Floats are refused: their canonical text is the part of RFC 8785 that implementations disagree on.
+RFC 8785 (JSON Canonicalization Scheme), restricted to what audit leaves need: objects with ASCII keys, strings,
+integers, booleans, null and lists. Floats are refused: their canonical text is the part of RFC 8785 that
+implementations disagree on.
 """
 
 import json
 
 
 def canonical_json(value: object) -> bytes:
-    """UTF-8 bytes: keys sorted, no white space, shortest escapes. Raises ValueError for anything that has no canonical form."""
+    """UTF-8 bytes: keys sorted, no white space, shortest escapes. Raises ValueError for anything that has no
+    canonical form.
+    """
     _check(value)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, which is a ValueError

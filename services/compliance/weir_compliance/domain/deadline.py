@@ -1,9 +1,11 @@
-"""When an answer is due (GDPR Art. 12(3); 11 CCR §7021(b)). The figures are data (table `regime`), the arithmetic is here."""
+"""When an answer is due (GDPR Art. 12(3); 11 CCR §7021(b)). The figures are data (table `regime`), the arithmetic
+is here.
+"""
 
 import calendar
 from collections.abc import Set
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 _SATURDAY = 5
 
@@ -43,7 +45,7 @@ def due_date(received_on: date, period: AnswerPeriod, holidays: Set[date]) -> da
     return due
 
 
-def due_at(received_at: datetime, period: AnswerPeriod, holidays: Set[date], zone: timezone = timezone.utc) -> datetime:
+def due_at(received_at: datetime, period: AnswerPeriod, holidays: Set[date], zone: timezone = UTC) -> datetime:
     """The first instant at which the answer is late: midnight after the due date in the controller's zone."""
     received_on = received_at.astimezone(zone).date()
     return datetime.combine(due_date(received_on, period, holidays) + timedelta(days=1), time.min, tzinfo=zone)

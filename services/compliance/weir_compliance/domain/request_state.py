@@ -1,6 +1,7 @@
 """What can happen to a subject request, and what the outside world calls it.
 
-Inner states follow Fides' experience with stores that fail one by one; outer ones are the Data Rights Protocol 1.0's (§3.02).
+Inner states follow Fides' experience with stores that fail one by one; outer ones are the Data Rights Protocol 1.0's
+(§3.02).
 """
 
 from enum import StrEnum
@@ -57,7 +58,7 @@ NEXT: dict[RequestState, frozenset[RequestState]] = {
 }
 
 
-class IllegalTransition(ValueError):
+class IllegalTransitionError(ValueError):
     """A request cannot go from the one state to the other."""
 
     def __init__(self, current: RequestState, wanted: RequestState) -> None:
@@ -67,7 +68,9 @@ class IllegalTransition(ValueError):
 
 
 def move(current: RequestState, wanted: RequestState) -> RequestState:
-    """`wanted`, or IllegalTransition. Staying where one is counts as moving, so that a repeated step is harmless."""
+    """`wanted`, or IllegalTransitionError. Staying where one is counts as moving, so that a repeated step is
+    harmless.
+    """
     if wanted != current and wanted not in NEXT[current]:
-        raise IllegalTransition(current, wanted)
+        raise IllegalTransitionError(current, wanted)
     return wanted

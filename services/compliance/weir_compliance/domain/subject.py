@@ -11,7 +11,9 @@ MAX_IDENTIFIER_CHARACTERS = 512
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Subject:
-    """At least one identifier of one person, as the merchant knows it. Never in a log, a trace, a message of an error, or a workflow."""
+    """At least one identifier of one person, as the merchant knows it. Never in a log, a trace, a message of an
+    error, or a workflow.
+    """
 
     user_id: str | None = None
     anonymous_id: str | None = None
@@ -36,7 +38,9 @@ class Subject:
 
 
 def blind_indexes(key: bytes, subject: Subject) -> list[bytes]:
-    """HMAC-SHA-256 of each identifier under the tenant's index key: finds a row without storing the identifier in clear."""
+    """HMAC-SHA-256 of each identifier under the tenant's index key: finds a row without storing the identifier in
+    clear.
+    """
     return [
         hmac.digest(key, kind.encode() + b"\x00" + value.encode(), hashlib.sha256)
         for kind, value in subject.identifiers()

@@ -1,0 +1,95 @@
+"""What an export contains, without saying whose: the archive's table of contents, and its reader's guide.
+
+The same document lies in the archive (without the archive's own digest, which it cannot know) and is served beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from weir_compliance.domain.audit_chain import Head
+from weir_compliance.domain.audit_leaf import format_time
+from weir_compliance.domain.processing import information
+
+FORMAT = "weir.subject-export/1"
+MANIFEST_NAME = "manifest.json"
+RECORD_SCHEMA = "weir.subject-record/1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReceipt:
+    """What one service delivered. Sizes and digests are those of the plain file in the archive."""
+
+    store: str
+    records: int
+    records_by_kind: Mapping[str, int]
+    bytes: int
+    sha256: str
+    schemas: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "store": self.store,
+            "records": self.records,
+            "records_by_kind": dict(self.records_by_kind),
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "schemas": list(self.schemas),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeading:
+    """The request, by reference only."""
+
+    request_id: str
+    tenant_id: str
+    kind: str
+    regime: str
+    received_at: datetime
+    due_at: datetime
+
+
+def data_path(store: str) -> str:
+    """Where a service's records lie in the archive: one JSON object a line."""
+    return f"data/{store}.jsonl"
+
+
+def build_manifest(
+    heading: RequestHeading, receipts: Sequence[StoreReceipt], generated_at: datetime, audit_head: Head | None
+) -> dict[str, object]:
+    """The manifest. Holds nothing of the person: counts, digests, names of record kinds and general information."""
+    total = sum(receipt.records for receipt in receipts)
+    ordered = sorted(receipts, key=lambda receipt: receipt.store)
+    return {
+        "format": FORMAT,
+        "request": {
+            "request_id": heading.request_id,
+            "tenant_id": heading.tenant_id,
+            "kind": heading.kind,
+            "regime": heading.regime,
+            "received_at": format_time(heading.received_at),
+            "due_at": format_time(heading.due_at),
+        },
+        "generated_at": format_time(generated_at),
+        "confirmation": "personal data held" if total else "nothing held",
+        "records": total,
+        "services": [
+            {
+                "service": receipt.store,
+                "path": data_path(receipt.store),
+                "media_type": "application/jsonl",
+                "line_schema": RECORD_SCHEMA,
+                "record_schemas": list(receipt.schemas),
+                "records": receipt.records,
+                "records_by_kind": dict(sorted(receipt.records_by_kind.items())),
+                "bytes": receipt.bytes,
+                "sha256": receipt.sha256,
+            }
+            for receipt in ordered
+        ],
+        "information": information([receipt.store for receipt in ordered]),
+        "audit_head": None
+        if audit_head is None
+        else {"log_id": audit_head.log_id, "size": audit_head.size, "hash": audit_head.hash.hex()},
+    }
