@@ -30,5 +30,7 @@ def decode_cursor(cursor: str, length: int) -> list[Any]:
 def _bad_cursor(cursor: str) -> InvalidRequest:
     return InvalidRequest(
         "The cursor is not one that this endpoint gave out.",
-        errors=[FieldError(parameter="cursor", expected="the value of next_cursor of an earlier page", got=cursor[:80])],
+        errors=[
+            FieldError(parameter="cursor", expected="the value of next_cursor of an earlier page", got=cursor[:80])
+        ],
     )

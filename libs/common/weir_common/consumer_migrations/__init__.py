@@ -1,0 +1,1 @@
+"""SQL that every consuming service runs in its own schema."""

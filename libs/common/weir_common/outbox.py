@@ -1,0 +1,133 @@
+"""Outbox: a record written in the transaction of its cause, relayed to the log in order after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from weir_common.errors import RetryError
+from weir_common.kafka.producer import KafkaPublisher
+from weir_common.kafka.records import OutgoingRecord
+from weir_common.telemetry import meter
+
+log = structlog.get_logger(__name__)
+
+_MAX_BACKOFF_SECONDS = 5.0
+
+
+async def add_to_outbox(connection: asyncpg.Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
+    """Insert rows in the running transaction, in order."""
+    await connection.executemany(
+        f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) VALUES ($1, $2, $3, $4, $5)',  # noqa: S608 - the schema is ours
+        [
+            (
+                record.topic,
+                record.key,
+                record.value,
+                msgspec.json.encode({name: value.decode() for name, value in record.headers.items()}).decode(),
+                record.partition,
+            )
+            for record in records
+        ],
+    )
+
+
+class OutboxRelay:
+    """Moves outbox rows to the log, oldest first; one relay a schema works at a time (advisory lock).
+
+    A row is deleted in the transaction in which it was sent, so a crash between the two sends it again: readers drop the
+    repeat by its event id. The relay sleeps until ``wake`` is called or half a second has passed.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        schema: str,
+        publisher: KafkaPublisher,
+        *,
+        batch_size: int = 500,
+        idle_seconds: float = 0.5,
+    ) -> None:
+        self._pool = pool
+        self._schema = schema
+        self._publisher = publisher
+        self._batch_size = batch_size
+        self._idle_seconds = idle_seconds
+        self._wake = asyncio.Event()
+        self._relayed = meter().create_counter("weir.outbox.relayed", unit="{record}", description="Outbox rows sent")
+        self._failures = meter().create_counter(
+            "weir.outbox.failures", unit="{attempt}", description="Relay attempts that failed"
+        )
+
+    def wake(self) -> None:
+        """Call after a commit that added rows."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until ``stop``; outages of PostgreSQL or Kafka are waited out with back-off."""
+        backoff = 0.1
+        while not stop.is_set():
+            try:
+                moved = await self.relay_once()
+                backoff = 0.1
+            except (RetryError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                self._failures.add(1, {"weir.schema": self._schema})
+                log.warning("outbox relay failed, trying again", schema=self._schema, error=repr(error))
+                await self._pause(stop, backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
+                continue
+            if moved < self._batch_size:
+                await self._pause(stop, self._idle_seconds)
+        # What was committed just before the stop should not wait for the next start.
+        try:
+            await self.relay_once()
+        except (RetryError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            log.warning("outbox left rows for the next start", schema=self._schema, error=repr(error))
+
+    async def relay_once(self) -> int:
+        """Send one batch; gives the number of rows moved (0 also when another relay holds the lock)."""
+        self._wake.clear()
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+            locked = await connection.fetchval(
+                "SELECT pg_try_advisory_xact_lock(hashtext($1))", f"outbox:{self._schema}"
+            )
+            if not locked:
+                return 0
+            rows = await connection.fetch(
+                f'SELECT id, topic, key, value, headers, partition FROM "{self._schema}".outbox ORDER BY id LIMIT $1',  # noqa: S608 - the schema is ours
+                self._batch_size,
+            )
+            if not rows:
+                return 0
+            records = [
+                OutgoingRecord(
+                    topic=row["topic"],
+                    key=row["key"],
+                    value=row["value"],
+                    headers={
+                        name: value.encode()
+                        for name, value in msgspec.json.decode(row["headers"], type=dict[str, str]).items()
+                    },
+                    partition=row["partition"],
+                )
+                for row in rows
+            ]
+            await self._publisher.publish_all(records)
+            await connection.execute(
+                f'DELETE FROM "{self._schema}".outbox WHERE id = ANY($1::bigint[])',  # noqa: S608 - the schema is ours
+                [row["id"] for row in rows],
+            )
+        self._relayed.add(len(rows), {"weir.schema": self._schema})
+        return len(rows)
+
+    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+        waiters = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(stop.wait())]
+        try:
+            await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
