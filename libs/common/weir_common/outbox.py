@@ -12,6 +12,7 @@ import structlog
 from weir_common.errors import RetryError
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import OutgoingRecord
+from weir_common.postgres import Connection
 from weir_common.telemetry import meter
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 _MAX_BACKOFF_SECONDS = 5.0
 
 
-async def add_to_outbox(connection: asyncpg.Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
+async def add_to_outbox(connection: Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
     """Insert rows in the running transaction, in order."""
     await connection.executemany(
         f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) VALUES ($1, $2, $3, $4, $5)',  # noqa: S608 - the schema is ours

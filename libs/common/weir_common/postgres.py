@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from weir_common.ids import TenantId
 from weir_common.settings import PostgresSettings
+
+Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
+"""A connection, straight or lent by a pool."""
 
 
 @asynccontextmanager
@@ -39,7 +44,7 @@ async def postgres_pool(settings: PostgresSettings, application: str) -> AsyncIt
         pool.terminate()
 
 
-async def as_tenant(connection: asyncpg.Connection, tenant_id: TenantId) -> None:
+async def as_tenant(connection: Connection, tenant_id: TenantId) -> None:
     """Switch the running transaction to one tenant; row level security shows and takes only its rows."""
     await connection.execute("SELECT set_config('weir.tenant_id', $1, true)", tenant_id)
 
@@ -47,7 +52,7 @@ async def as_tenant(connection: asyncpg.Connection, tenant_id: TenantId) -> None
 @asynccontextmanager
 async def tenant_transaction(
     pool: asyncpg.Pool, tenant_id: TenantId, *, readonly: bool = False, timeout: float = 5.0
-) -> AsyncIterator[asyncpg.Connection]:
+) -> AsyncIterator[Connection]:
     """A transaction that sees only ``tenant_id``; commits on leaving, rolls back on an error."""
     async with pool.acquire(timeout=timeout) as connection, connection.transaction(readonly=readonly):
         await as_tenant(connection, tenant_id)

@@ -29,6 +29,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 from weir_common.errors import QuarantineError, RetryError, StopError
 from weir_common.ids import TenantId
@@ -38,7 +39,7 @@ from weir_common.kafka.topics import PROGRESS, QUARANTINE
 from weir_common.kafka.window import WINDOW_SECONDS, DuplicateWindow, id64
 from weir_common.ops import ConsumerProgress, TenantProgress
 from weir_common.outbox import add_to_outbox
-from weir_common.postgres import as_tenant
+from weir_common.postgres import Connection, as_tenant
 from weir_common.settings import KafkaSettings
 from weir_common.telemetry import context_of, meter, traceparent_of, tracer
 
@@ -70,7 +71,7 @@ _QUARANTINE_FLOOR = 20
 class Transaction:
     """The running transaction of a micro-batch."""
 
-    def __init__(self, connection: asyncpg.Connection, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
         self.connection = connection
         self._schema = schema
         self._outbox: list[OutgoingRecord] = []
@@ -259,7 +260,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._on_assigned()
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed on by the loop
             # aiokafka only logs what a listener raises; the loop must see it, or we would consume from anywhere.
             self._failure = error
 
@@ -289,6 +290,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     where.partition,
                     WINDOW_SECONDS,
                 )
+            if row is None:
+                raise RetryError(f"no offset row for {where}")
             window = DuplicateWindow()
             now = time.monotonic()
             for stored in windows:
@@ -422,7 +425,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return fresh, ids, duplicates
 
     async def _advance_offsets(
-        self, connection: asyncpg.Connection, batch: dict[TopicPartition, list[Record]]
+        self, connection: Connection, batch: dict[TopicPartition, list[Record]]
     ) -> set[TopicPartition]:
         """Move the stored offsets first: the row lock orders two owners, and only the newest generation finds its row.
 
@@ -460,7 +463,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _store_window(
         self,
-        connection: asyncpg.Connection,
+        connection: Connection,
         batch: dict[TopicPartition, list[Record]],
         pending: set[TopicPartition],
         ids: dict[TopicPartition, bytes],
@@ -666,19 +669,19 @@ def _batch_spans(group: str, records: Sequence[Record]) -> Iterator[dict[tuple[s
 
     Gives the trace context of each sampled record's span, for what the record causes.
     """
-    sampled: list[tuple[Record, trace.SpanContext, object]] = []
+    sampled: list[tuple[Record, trace.SpanContext, Context]] = []
     for record in records:
         traceparent = record.traceparent
         if traceparent is None or not traceparent.endswith("1"):
             continue
-        context = context_of(traceparent)
-        if context is not None:
-            sampled.append((record, trace.get_current_span(context).get_span_context(), context))
+        remote = context_of(traceparent)
+        if remote is not None:
+            sampled.append((record, trace.get_current_span(remote).get_span_context(), remote))
     if not records:
         yield {}
         return
     topic = records[0].topic
-    attributes = {
+    attributes: dict[str, str | int] = {
         "messaging.system": "kafka",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
@@ -697,7 +700,7 @@ def _batch_spans(group: str, records: Sequence[Record]) -> Iterator[dict[tuple[s
         for record, _, context in sampled:
             span = tracer().start_span(
                 f"process {topic}",
-                context=context,  # type: ignore[arg-type]
+                context=context,
                 kind=trace.SpanKind.CONSUMER,
                 attributes={
                     **attributes,

@@ -1,0 +1,392 @@
+"""The HTTP edge that every service shares: problem+json, health, metrics, spans, metering, and who may do what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from weir_common.audit import PLATFORM, AuditEntry, AuditTrail
+from weir_common.auth import Action, Authenticator, Principal, require
+from weir_common.errors import RetryError
+from weir_common.ids import TenantId
+from weir_common.metering import RequestMeter
+from weir_common.problems import (
+    FieldError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    Unavailable,
+)
+from weir_common.readiness import Readiness
+from weir_common.telemetry import current_trace_id
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi")
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {
+            PROBLEM_MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status"],
+                    "properties": {
+                        "type": {"type": "string", "format": "uri"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "instance": {"type": "string"},
+                        "trace_id": {"type": "string"},
+                        "errors": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": {
+                                    "pointer": {"type": "string", "description": "RFC 6901 pointer into the body"},
+                                    "parameter": {"type": "string", "description": "query parameter or header"},
+                                    "expected": {"type": "string"},
+                                    "got": {"type": "string"},
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+    for status, description in {
+        400: "The request cannot be read",
+        401: "No credential, or a bad one",
+        403: "Not allowed, or another tenant's data",
+        422: "Readable, but not valid; each fault with its place",
+        503: "A part that this needs does not answer; try again after Retry-After",
+    }.items()
+}
+"""For ``FastAPI(responses=…)``: the problems that any endpoint may answer with."""
+
+
+class MsgspecResponse(Response):
+    """JSON made by msgspec: structs, decimals and times without detours."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+
+def create_app(
+    *,
+    service: str,
+    title: str,
+    description: str,
+    readiness: Readiness,
+    authenticator: Authenticator,
+    audit: AuditTrail,
+    meter: RequestMeter | None = None,
+    version: str = "2.0.0",
+    max_body_bytes: int = 1_048_576,
+) -> FastAPI:
+    """The application of one service. Routers are added by its own entrypoints."""
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=version,
+        docs_url=f"/docs/{service}",
+        redoc_url=None,
+        openapi_url=f"/openapi/{service}.json",
+        default_response_class=MsgspecResponse,
+        responses=PROBLEM_RESPONSES,
+    )
+    app.state.authenticator = authenticator
+    app.state.audit = audit
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RetryError, _on_outage)
+    app.add_exception_handler(TimeoutError, _on_outage)
+    app.add_exception_handler(Exception, _on_bug)
+    app.add_middleware(_BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(_Metering, meter=meter)
+
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> Response:
+        return MsgspecResponse({"status": "alive"})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        faults = await readiness.faults()
+        return MsgspecResponse(
+            {"status": "not ready" if faults else "ready", "faults": dict(faults)}, status_code=503 if faults else 200
+        )
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"])
+    return app
+
+
+# ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def principal(action: Action) -> Any:
+    """A dependency that gives the caller, after checking that a role allows ``action``: ``caller: Annotated[Principal, principal(Action.X)]``."""
+
+    async def identify(request: Request) -> Principal:
+        authenticator: Authenticator = request.app.state.authenticator
+        caller = authenticator.authenticate(
+            api_key=request.headers.get("x-api-key"), authorization=request.headers.get("authorization")
+        )
+        request.state.tenant_id = caller.tenant_id
+        if caller.tenant_id is not None:
+            structlog.contextvars.bind_contextvars(**{"weir.tenant.id": caller.tenant_id})
+        try:
+            require(caller, action)
+        except Forbidden:
+            await _audit(request, caller, caller.tenant_id, action, "denied", "role")
+            raise
+        return caller
+
+    return Depends(identify)
+
+
+async def tenant_access(request: Request, caller: Principal, tenant_id: TenantId, action: Action) -> None:
+    """``Forbidden``, with an audit entry, when the caller's tenant is another; an operator's visit is audited and let through."""
+    if caller.may_enter(tenant_id):
+        if caller.tenant_id is None:
+            request.state.tenant_id = tenant_id
+            await _audit(request, caller, tenant_id, action, "success", "operator")
+        structlog.contextvars.bind_contextvars(**{"weir.tenant.id": tenant_id})
+        return
+    await _audit(request, caller, tenant_id, action, "denied", "tenant")
+    log.warning("access to another tenant refused", action=action, actor=caller.subject)
+    raise Forbidden(
+        "The credential belongs to another tenant; the attempt was recorded.",
+        slug="tenant-mismatch",
+        title="The data belong to another tenant",
+    )
+
+
+async def _audit(
+    request: Request, caller: Principal, tenant_id: TenantId | None, action: Action, outcome: str, reason: str
+) -> None:
+    trail: AuditTrail = request.app.state.audit
+    try:
+        await trail.record(
+            AuditEntry(
+                # The entry belongs to the caller's own tenant: the other's log must not show who else exists.
+                tenant_id=caller.tenant_id or tenant_id or PLATFORM,
+                actor=caller.subject,
+                actor_kind=caller.kind,
+                action=str(action),
+                object_ref=f"{request.method} {request.scope.get('route_path') or request.url.path}",
+                outcome=cast("Any", outcome),
+                detail={"reason": reason, "tenant_asked": str(tenant_id or "")},
+            )
+        )
+    except RetryError as error:
+        raise Unavailable("The audit log does not take entries now, so nothing privileged is done.") from error
+
+
+# ── bodies and parameters ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The decoded body; ``InvalidRequest`` 400 when it is no JSON, 422 with a pointer when it has the wrong shape."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(
+            "The body does not have the shape that this endpoint takes.", errors=[field_error(error)]
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(
+            f"The body is not JSON: {error}", status=400, slug="malformed-body", title="The body cannot be read"
+        ) from error
+
+
+def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
+    """Turn msgspec's ``Expected `int`, got `str` - at `$.a[0].b``` into pointer, expected and got."""
+    text = str(error)
+    message, _, path = text.rpartition(" - at `")
+    if not message:
+        message, path = text, "$"
+    expected, got = message, ""
+    if message.startswith("Expected `") and "`, got `" in message:
+        expected, _, rest = message.removeprefix("Expected `").partition("`, got `")
+        got = rest.rstrip("`")
+    elif message.startswith("Object missing required field `"):
+        name = message.removeprefix("Object missing required field `").rstrip("`")
+        return FieldError(prefix + pointer(path.rstrip("`")) + "/" + _escape(name), "a value (required)", "nothing")
+    elif message.startswith("Invalid enum value "):
+        expected, got = "one of the documented values", message.removeprefix("Invalid enum value ").strip("'")
+    return FieldError(prefix + pointer(path.rstrip("`")), expected, got)
+
+
+def pointer(path: str) -> str:
+    """RFC 6901 pointer of a msgspec path: ``$.events[3].event_id`` → ``/events/3/event_id``; ``[...]`` (any key) → ``/*``."""
+    out: list[str] = []
+    part = ""
+    for character in path.removeprefix("$"):
+        if character in ".[":
+            if part:
+                out.append(part)
+            part = ""
+        elif character == "]":
+            out.append("*" if part == "..." or not part else part)
+            part = ""
+        else:
+            part += character
+    if part:
+        out.append(part)
+    return "".join("/" + _escape(token) for token in out)
+
+
+def _escape(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def problem_response(problem: Problem, request: Request) -> Response:
+    """RFC 9457, with the trace id that support will ask for."""
+    return Response(
+        msgspec.json.encode(problem.document(instance=request.url.path, trace_id=current_trace_id())),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    return problem_response(cast("Problem", error), request)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    errors = []
+    for fault in cast("RequestValidationError", error).errors():
+        where = [str(part) for part in fault["loc"]]
+        got = str(fault.get("input", ""))[:120]
+        if where and where[0] == "body":
+            errors.append(FieldError("".join("/" + _escape(part) for part in where[1:]), fault["msg"], got))
+        else:
+            errors.append(FieldError(parameter=where[-1] if where else "", expected=fault["msg"], got=got))
+    return problem_response(
+        InvalidRequest("The request does not have the shape that this endpoint takes.", errors=errors), request
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    fault = cast("HTTPException", error)
+    if fault.status_code == 404:
+        return problem_response(NotFound(f"Nothing is served at {request.url.path}."), request)
+    slug = {405: "method-not-allowed", 415: "unsupported-media-type"}.get(fault.status_code, "http-error")
+    return problem_response(
+        Problem(str(fault.detail), status=fault.status_code, slug=slug, title=str(fault.detail), headers=fault.headers),
+        request,
+    )
+
+
+async def _on_outage(request: Request, error: Exception) -> Response:
+    log.warning("request failed for want of a part", path=request.url.path, error=repr(error))
+    return problem_response(Unavailable("A part that this needs did not answer in time; nothing was changed."), request)
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    log.exception("unhandled error", path=request.url.path, exc_info=error)
+    return problem_response(Problem("The error was recorded; please give support the trace id."), request)
+
+
+# ── middleware (plain ASGI: no task per request) ────────────────────────────────────────────────────────────────────────
+
+
+class _BodyLimit:
+    """Refuses a body over the limit, by its declared length or as it arrives."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_bytes:
+                request = Request(scope)
+                await problem_response(self._too_large(), request)(scope, receive, send)
+                return
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, limited, send)
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"The body may be at most {self._max_bytes} bytes.", extra={"limit_bytes": self._max_bytes}
+        )
+
+
+class _Metering:
+    """Counts each answered request for its tenant, clears the log context, and names the tenant on the span."""
+
+    def __init__(self, app: ASGIApp, meter: RequestMeter | None) -> None:
+        self._app = app
+        self._meter = meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_OWN_PATHS):
+            await self._app(scope, receive, send)
+            return
+        structlog.contextvars.clear_contextvars()
+        started = time.perf_counter()
+        status = 500
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            state: Mapping[str, Any] = scope.get("state") or {}
+            tenant_id = state.get("tenant_id")
+            if tenant_id is not None and self._meter is not None:
+                route = getattr(scope.get("route"), "path", "other")
+                self._meter.count(
+                    tenant_id,
+                    route,
+                    scope["method"],
+                    status,
+                    time.perf_counter() - started,
+                    events=state.get("events", 0),
+                )
