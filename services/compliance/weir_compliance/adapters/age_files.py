@@ -10,9 +10,10 @@ import hashlib
 import io
 import os
 import queue
+import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,12 +30,16 @@ class SealingError(Exception):
     """The encrypting side ended early; its own error is the cause."""
 
 
+class SealedFileDamagedError(Exception):
+    """The file does not decrypt with this identity: damaged, cut short, or meant for somebody else."""
+
+
 class _AbandonedError(Exception):
     """Thrown into the encrypting thread when the writer gives up."""
 
 
-class _Source:
-    """What the age library reads from: the other end of the queue."""
+class _Pipe:
+    """A bounded byte pipe between two threads: one side puts chunks, the other reads like from a file."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUED_CHUNKS)
@@ -71,8 +76,8 @@ class _Source:
 class SealedFile:
     """`write` blocks: call it from a thread, with chunks of some size. Made by `sealed_file`."""
 
-    def __init__(self, source: _Source) -> None:
-        self._source = source
+    def __init__(self, pipe: _Pipe) -> None:
+        self._pipe = pipe
         self._digest = hashlib.sha256()
         self.plain_bytes = 0
 
@@ -80,7 +85,7 @@ class SealedFile:
         self._digest.update(data)
         self.plain_bytes += len(data)
         for start in range(0, len(data), _CHUNK_BYTES):
-            self._source.put(bytes(data[start : start + _CHUNK_BYTES]))
+            self._pipe.put(bytes(data[start : start + _CHUNK_BYTES]))
         return len(data)
 
     @property
@@ -95,31 +100,31 @@ def sealed_file(path: Path, recipient: str) -> Iterator[SealedFile]:
     nothing.
     """
     recipients = [x25519.Recipient.from_str(recipient)]
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    source = _Source()
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}.partial")
+    pipe = _Pipe()
     failure: list[BaseException] = []
 
     def encrypt(out: BinaryIO) -> None:
         try:
-            pyrage.encrypt_io(source, out, recipients)
+            pyrage.encrypt_io(pipe, out, recipients)
         except Exception as error:  # noqa: BLE001 - carried to the writer, which raises
             failure.append(error)
         finally:
-            source.reader_gone.set()
+            pipe.reader_gone.set()
 
     try:
         with _create_private(partial) as out:
             thread = threading.Thread(target=encrypt, args=(out,), name="age-encrypt", daemon=True)
             thread.start()
             try:
-                yield SealedFile(source)
-                source.put(None)
+                yield SealedFile(pipe)
+                pipe.put(None)
             except SealingError as error:
                 thread.join()
                 error.__cause__ = failure[0] if failure else None
                 raise
             except BaseException:
-                source.abandoned.set()
+                pipe.abandoned.set()
                 raise
             finally:
                 thread.join()
@@ -137,23 +142,73 @@ def sealed_file(path: Path, recipient: str) -> Iterator[SealedFile]:
 class _Sink(io.RawIOBase):
     """What the age library writes into."""
 
-    def __init__(self, consume: Callable[[bytes], object]) -> None:
-        self._consume = consume
+    def __init__(self, pipe: _Pipe) -> None:
+        self._pipe = pipe
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._consume(data)
+        self._pipe.put(data)
         return len(data)
 
 
-def open_sealed_file(path: Path, identity: str, consume: Callable[[bytes], object]) -> None:
-    """Decrypts and authenticates `path`, handing `consume` the plaintext in pieces. Raises on damage, also at its
-    very end.
+class OpenedFile:
+    """The plaintext of a sealed file, as a stream. `read` raises SealedFileDamagedError where the file is damaged."""
+
+    def __init__(self, pipe: _Pipe, failure: list[BaseException]) -> None:
+        self._pipe = pipe
+        self._failure = failure
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, fewer only at the end; everything that is left for a negative size."""
+        pieces = []
+        left = size
+        while left != 0:
+            piece = self._pipe.read(left if left > 0 else _CHUNK_BYTES)
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece) if left > 0 else 0
+        data = b"".join(pieces)
+        if self._failure:
+            raise SealedFileDamagedError from self._failure[0]
+        self._digest.update(data)
+        return data
+
+    @property
+    def plain_sha256(self) -> bytes:
+        """Of what was read so far."""
+        return self._digest.digest()
+
+
+@contextmanager
+def opened_file(path: Path, identity: str) -> Iterator[OpenedFile]:
+    """Decrypts and authenticates `path` as it is read. Only a reader that got to the end knows that all of it is
+    good.
     """
-    with path.open("rb") as sealed:
-        pyrage.decrypt_io(sealed, _Sink(consume), [x25519.Identity.from_str(identity)])
+    identities = [x25519.Identity.from_str(identity)]
+    pipe = _Pipe()
+    failure: list[BaseException] = []
+
+    def decrypt() -> None:
+        try:
+            with path.open("rb") as sealed:
+                pyrage.decrypt_io(sealed, _Sink(pipe), identities)
+        except Exception as error:  # noqa: BLE001 - carried to the reader, which raises
+            failure.append(error)
+        # Not while the reader is gone: then nobody waits for the end.
+        with suppress(SealingError):
+            pipe.put(None)
+
+    thread = threading.Thread(target=decrypt, name="age-decrypt", daemon=True)
+    thread.start()
+    try:
+        yield OpenedFile(pipe, failure)
+    finally:
+        pipe.reader_gone.set()
+        thread.join()
 
 
 def new_identity() -> tuple[str, str]:

@@ -23,7 +23,7 @@ class StoreReceipt:
     store: str
     records: int
     records_by_kind: Mapping[str, int]
-    bytes: int
+    size_bytes: int
     sha256: str
     schemas: tuple[str, ...]
 
@@ -32,7 +32,7 @@ class StoreReceipt:
             "store": self.store,
             "records": self.records,
             "records_by_kind": dict(self.records_by_kind),
-            "bytes": self.bytes,
+            "bytes": self.size_bytes,
             "sha256": self.sha256,
             "schemas": list(self.schemas),
         }
@@ -83,7 +83,7 @@ def build_manifest(
                 "record_schemas": list(receipt.schemas),
                 "records": receipt.records,
                 "records_by_kind": dict(sorted(receipt.records_by_kind.items())),
-                "bytes": receipt.bytes,
+                "bytes": receipt.size_bytes,
                 "sha256": receipt.sha256,
             }
             for receipt in ordered
