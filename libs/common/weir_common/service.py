@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from weir_common.errors import WeirError
 from weir_common.grpc import GrpcServer
 from weir_common.readiness import Readiness
-from weir_common.settings import ServiceSettings
+from weir_common.settings import EdgeSettings
 from weir_common.telemetry import setup_telemetry
 
 log = structlog.get_logger(__name__)
@@ -48,13 +48,13 @@ class Service:
 Build = Callable[..., AbstractAsyncContextManager[Service]]
 
 
-def run(name: str, settings: ServiceSettings, build: Build) -> None:
+def run(name: str, settings: EdgeSettings, build: Build) -> None:
     """Run a service to its end; exits 0 after a clean drain, 1 when a part failed. ``build(settings)`` gives the Service."""
     uvloop.install()
     sys.exit(asyncio.run(_run(name, settings, build)))
 
 
-async def _run(name: str, settings: ServiceSettings, build: Build) -> int:
+async def _run(name: str, settings: EdgeSettings, build: Build) -> int:
     async with setup_telemetry(settings.telemetry, f"weir-{name}"):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ async def _run(name: str, settings: ServiceSettings, build: Build) -> int:
             return 1
 
 
-async def serve(service: Service, settings: ServiceSettings, stop: asyncio.Event) -> int:
+async def serve(service: Service, settings: EdgeSettings, stop: asyncio.Event) -> int:
     """Serve until ``stop`` or until a part fails. Order of the end: not ready, edges drain, consumers finish, clients close."""
     parts: dict[asyncio.Task[None], str] = {}
     edges_stop = asyncio.Event()

@@ -91,11 +91,16 @@ def service_config(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(env_prefix=prefix, env_nested_delimiter="__", frozen=True, extra="ignore")
 
 
-class ServiceSettings(BaseSettings):
+class EdgeSettings(BaseSettings):
     """What every service needs; subclasses set ``model_config = service_config("WEIR_<SERVICE>_")``."""
 
     listen: ListenSettings
-    postgres: PostgresSettings
     kafka: KafkaSettings
     auth: AuthSettings
     telemetry: TelemetrySettings = TelemetrySettings()
+
+
+class ServiceSettings(EdgeSettings):
+    """A service that keeps tables, too."""
+
+    postgres: PostgresSettings
