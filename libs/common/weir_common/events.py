@@ -32,7 +32,7 @@ Milliseconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Part(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class Part(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A part of the event; unknown members are allowed."""
 
 

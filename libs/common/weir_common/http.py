@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
@@ -224,22 +225,31 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         ) from error
 
 
+_TYPE_FAULT = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+_RULE = re.compile(r"Expected (?P<expected>`.+)")
+_KINDS = {
+    "Invalid UUID": "a UUID",
+    "Invalid RFC3339 encoded datetime": "an RFC 3339 date-time",
+    "Invalid decimal string": "a decimal number",
+}
+
+
 def field_error(error: msgspec.ValidationError, prefix: str = "") -> FieldError:
     """Turn msgspec's ``Expected `int`, got `str` - at `$.a[0].b``` into pointer, expected and got."""
-    text = str(error)
-    message, _, path = text.rpartition(" - at `")
-    if not message:
-        message, path = text, "$"
-    expected, got = message, ""
-    if message.startswith("Expected `") and "`, got `" in message:
-        expected, _, rest = message.removeprefix("Expected `").partition("`, got `")
-        got = rest.rstrip("`")
-    elif message.startswith("Object missing required field `"):
-        name = message.removeprefix("Object missing required field `").rstrip("`")
-        return FieldError(prefix + pointer(path.rstrip("`")) + "/" + _escape(name), "a value (required)", "nothing")
-    elif message.startswith("Invalid enum value "):
-        expected, got = "one of the documented values", message.removeprefix("Invalid enum value ").strip("'")
-    return FieldError(prefix + pointer(path.rstrip("`")), expected, got)
+    message, separator, path = str(error).rpartition(" - at `")
+    if not separator:
+        message, path = str(error), "$"
+    where = prefix + pointer(path.rstrip("`"))
+    if match := _MISSING.fullmatch(message):
+        return FieldError(f"{where}/{_escape(match['name'])}", "a value (required)", "nothing")
+    if match := _TYPE_FAULT.fullmatch(message):
+        return FieldError(where, match["expected"], match["got"])
+    if message.startswith("Invalid enum value "):
+        return FieldError(where, "one of the documented values", message.removeprefix("Invalid enum value "))
+    if match := _RULE.fullmatch(message):
+        return FieldError(where, match["expected"].replace("`", ""))
+    return FieldError(where, _KINDS.get(message, message))
 
 
 def pointer(path: str) -> str:
