@@ -19,6 +19,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 
+from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import QuarantineError, RetryError
 from weir_common.problems import Problem
 from weir_common.readiness import Readiness
@@ -194,6 +195,14 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 if status not in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED):
                     span.set_status(trace.StatusCode.ERROR, code)
                 self._duration.record(time.perf_counter() - started, {**attributes, "rpc.status_code": code})
+
+
+def caller_of(context: grpc.aio.ServicerContext, authenticator: Authenticator, action: Action) -> Principal:
+    """The caller of a gRPC method, by the same credentials as over HTTP (metadata ``x-api-key`` or ``authorization``)."""
+    metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    caller = authenticator.authenticate(api_key=metadata.get("x-api-key"), authorization=metadata.get("authorization"))
+    require(caller, action)
+    return caller
 
 
 def _describe(problem: Problem) -> str:

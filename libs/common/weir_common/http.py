@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi")
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi", "/internal/")
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
@@ -142,7 +142,9 @@ def create_app(
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls="livez,readyz,metrics,internal/authz", exclude_spans=["receive", "send"]
+    )
     return app
 
 

@@ -1,0 +1,210 @@
+"""Accept a batch: one result an event, in order; accepted only after the log's acknowledgement.
+
+Receipts are looked up before and written after the acknowledgement. Claiming an id first would turn a failed write into a
+"duplicate" on retry, and lose the event. What slips through the gap reaches the log twice and is dropped by each consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+import structlog
+from weir_common.errors import RetryError
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.partitioner import event_key, partition_of
+from weir_common.kafka.records import (
+    ACCEPTED_AT_HEADER,
+    EVENT_SUBTYPE_HEADER,
+    EVENT_TYPE_HEADER,
+    SCHEMA_VERSION_HEADER,
+    OutgoingRecord,
+    Position,
+    event_headers,
+)
+from weir_common.kafka.topics import EVENTS
+from weir_common.problems import FieldError, Forbidden, Unavailable
+from weir_common.telemetry import meter, traceparent_of
+
+from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
+from weir_ingest.ports import EventLog, ReceiptStore
+from weir_ingest.settings import BatchLimits
+
+log = structlog.get_logger(__name__)
+
+RawEvent: TypeAlias = "bytes | msgspec.Raw"
+
+
+class Status(StrEnum):
+    """The fate of an event at the door."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    UNAVAILABLE = "unavailable"
+
+
+class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event's result. ``unavailable`` means that the log did not acknowledge in time: send the event again."""
+
+    index: int
+    status: Status
+    event_id: str = ""
+    receipt: Receipt | None = None
+    errors: list[FieldError] = []
+
+
+class TenantMismatch(Forbidden):
+    """An event names another tenant than the credential; nothing of the request was taken."""
+
+    slug = "tenant-mismatch"
+    title = "The data belong to another tenant"
+
+
+class AcceptBatch:
+    """The use case. Bounded: above ``max_events_in_flight`` new batches are told to come back."""
+
+    def __init__(self, event_log: EventLog, receipts: ReceiptStore, limits: BatchLimits) -> None:
+        self._log = event_log
+        self._receipts = receipts
+        self._limits = limits
+        self._in_flight = 0
+        create = meter()
+        self._results = create.create_counter(
+            "weir.ingest.events", unit="{event}", description="Events by their fate at the door"
+        )
+        self._receipt_faults = create.create_counter(
+            "weir.ingest.receipt.failures", unit="{batch}", description="Receipt look-ups or writes that failed"
+        )
+        self._duration = create.create_histogram(
+            "weir.ingest.acknowledge.duration",
+            unit="s",
+            description="From the log's first record to its last acknowledgement",
+        )
+
+    async def __call__(self, tenant_id: TenantId, events: Sequence[RawEvent]) -> list[EventResult]:
+        """Results in the order of ``events``. Raises ``TenantMismatch`` (nothing taken) or ``Unavailable`` (overload)."""
+        if self._in_flight + len(events) > self._limits.max_events_in_flight:
+            raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
+        self._in_flight += len(events)
+        try:
+            results = await self._accept(tenant_id, events)
+        finally:
+            self._in_flight -= len(events)
+        for status in Status:
+            count = sum(result.status is status for result in results)
+            if count:
+                self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})
+        return results
+
+    async def _accept(self, tenant_id: TenantId, events: Sequence[RawEvent]) -> list[EventResult]:
+        results: dict[int, EventResult] = {}
+        first_of: dict[EventId, int] = {}
+        repeats: dict[int, EventId] = {}
+        valid: dict[int, ValidEvent] = {}
+        for index, raw in enumerate(events):
+            judged = validate(raw, max_bytes=self._limits.max_event_bytes)
+            if judged.tenant_id and judged.tenant_id != tenant_id:
+                raise TenantMismatch(
+                    "An event names another tenant than the credential; nothing was taken, and the attempt was recorded.",
+                    errors=[FieldError(f"/events/{index}/tenant_id", "the tenant of the credential", judged.tenant_id)],
+                )
+            if isinstance(judged, InvalidEvent):
+                results[index] = EventResult(index, Status.INVALID, judged.event_id, errors=list(judged.errors))
+            elif judged.event_id in first_of:
+                repeats[index] = judged.event_id
+            else:
+                first_of[judged.event_id] = index
+                valid[index] = judged
+        known = await self._known(tenant_id, list(first_of))
+        fresh = {index: event for index, event in valid.items() if event.event_id not in known}
+        for index, event in valid.items():
+            if event.event_id in known:
+                results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id])
+        results.update(await self._append(tenant_id, events, fresh))
+        for index, event_id in repeats.items():
+            first = results[first_of[event_id]]
+            # A repeat inside the batch shares the fate of the first: also its failure, so that both are sent again.
+            status = Status.DUPLICATE if first.status is Status.ACCEPTED else first.status
+            results[index] = EventResult(index, status, event_id, first.receipt)
+        return [results[index] for index in range(len(events))]
+
+    async def _append(
+        self, tenant_id: TenantId, events: Sequence[RawEvent], fresh: dict[int, ValidEvent]
+    ) -> dict[int, EventResult]:
+        if not fresh:
+            return {}
+        now = datetime.now(UTC)
+        accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        traceparent = traceparent_of()
+        records = [
+            self._record(tenant_id, event, bytes(events[index]), accepted_at, int(now.timestamp() * 1000), traceparent)
+            for index, event in fresh.items()
+        ]
+        started = datetime.now(UTC)
+        outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
+        self._duration.record((datetime.now(UTC) - started).total_seconds())
+        results: dict[int, EventResult] = {}
+        receipts: dict[EventId, Receipt] = {}
+        for (index, event), outcome in zip(fresh.items(), outcomes, strict=True):
+            if isinstance(outcome, Position):
+                receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at)
+                receipts[event.event_id] = receipt
+                results[index] = EventResult(index, Status.ACCEPTED, event.event_id, receipt)
+            else:
+                results[index] = EventResult(index, Status.UNAVAILABLE, event.event_id)
+        await self._remember(tenant_id, receipts)
+        return results
+
+    @staticmethod
+    def _record(
+        tenant_id: TenantId,
+        event: ValidEvent,
+        body: bytes,
+        accepted_at: str,
+        timestamp_ms: int,
+        traceparent: str | None,
+    ) -> OutgoingRecord:
+        return OutgoingRecord(
+            topic=EVENTS,
+            key=event_key(tenant_id, event.subject),
+            value=body,
+            partition=partition_of(tenant_id, event.subject),
+            timestamp_ms=timestamp_ms,
+            headers=event_headers(
+                tenant_id,
+                event.event_id,
+                traceparent=traceparent,
+                **{
+                    EVENT_TYPE_HEADER: event.event_type,
+                    EVENT_SUBTYPE_HEADER: event.event_subtype,
+                    SCHEMA_VERSION_HEADER: event.schema_version,
+                    ACCEPTED_AT_HEADER: accepted_at,
+                },
+            ),
+        )
+
+    async def _known(self, tenant_id: TenantId, event_ids: list[EventId]) -> dict[EventId, Receipt]:
+        if not event_ids:
+            return {}
+        try:
+            return dict(await self._receipts.find(tenant_id, event_ids))
+        except RetryError as error:
+            # Without receipts a repeat is accepted once more and dropped downstream: late, but never lost.
+            self._receipt_faults.add(1, {"weir.operation": "find"})
+            log.warning("receipts cannot be read, repeats are left to the consumers", error=str(error))
+            return {}
+
+    async def _remember(self, tenant_id: TenantId, receipts: dict[EventId, Receipt]) -> None:
+        if not receipts:
+            return
+        try:
+            await self._receipts.save(tenant_id, receipts)
+        except RetryError as error:
+            # The events are on the log; that their repeats will not be seen here is no reason to refuse them.
+            self._receipt_faults.add(1, {"weir.operation": "save"})
+            log.warning("receipts cannot be written", count=len(receipts), error=str(error))

@@ -1,0 +1,54 @@
+"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → ``partition offset accepted_at``, with the window as time to live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from weir_common.errors import RetryError
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.topics import EVENTS
+
+from weir_ingest.domain.receipt import Receipt
+
+
+class ValkeyReceipts:
+    """One round trip a batch, each with a deadline."""
+
+    def __init__(self, client: Redis, *, ttl_seconds: int, timeout_seconds: float = 0.5) -> None:
+        self._client = client
+        self._ttl_seconds = ttl_seconds
+        self._timeout_seconds = timeout_seconds
+
+    async def find(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Receipt]:
+        """See ``ReceiptStore.find``."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                values = await self._client.mget([_key(tenant_id, event_id) for event_id in event_ids])
+        except (RedisError, TimeoutError, OSError) as error:
+            raise RetryError(f"Valkey did not answer: {error!r}") from error
+        return {event_id: _parse(value) for event_id, value in zip(event_ids, values, strict=True) if value is not None}
+
+    async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
+        """See ``ReceiptStore.save``."""
+        pipeline = self._client.pipeline(transaction=False)
+        for event_id, receipt in receipts.items():
+            value = f"{receipt.partition} {receipt.offset} {receipt.accepted_at}"
+            pipeline.set(_key(tenant_id, event_id), value, ex=self._ttl_seconds, nx=True)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await pipeline.execute()
+        except (RedisError, TimeoutError, OSError) as error:
+            raise RetryError(f"Valkey did not answer: {error!r}") from error
+
+
+def _key(tenant_id: TenantId, event_id: EventId) -> str:
+    return f"receipt:{tenant_id}:{event_id}"
+
+
+def _parse(value: bytes | str) -> Receipt:
+    text = value.decode() if isinstance(value, bytes) else value
+    partition, offset, accepted_at = text.split(" ", 2)
+    return Receipt(EVENTS, int(partition), int(offset), accepted_at)

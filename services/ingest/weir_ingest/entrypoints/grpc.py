@@ -1,0 +1,98 @@
+"""``IngestService`` for internal systems, and the (empty) answer of ingest about a data subject."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+from weir.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
+from weir_common.auth import Action, Authenticator
+from weir_common.grpc import caller_of
+from weir_common.ids import EventId, TenantId
+from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, PayloadTooLarge
+
+from weir_ingest.accept_batch import AcceptBatch, EventResult, Status
+from weir_ingest.domain.receipt import Receipt
+from weir_ingest.ports import ReceiptStore
+from weir_ingest.settings import BatchLimits
+
+_STATUS = {
+    Status.ACCEPTED: ingest_pb2.EVENT_STATUS_ACCEPTED,
+    Status.DUPLICATE: ingest_pb2.EVENT_STATUS_DUPLICATE,
+    Status.INVALID: ingest_pb2.EVENT_STATUS_INVALID,
+    Status.UNAVAILABLE: ingest_pb2.EVENT_STATUS_UNAVAILABLE,
+}
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """Same contract as the HTTP edge; the credential rides in the metadata."""
+
+    def __init__(
+        self, accept: AcceptBatch, receipts: ReceiptStore, authenticator: Authenticator, limits: BatchLimits
+    ) -> None:
+        self._accept = accept
+        self._receipts = receipts
+        self._authenticator = authenticator
+        self._limits = limits
+
+    async def PublishBatch(  # noqa: N802 - the name is the protocol's
+        self, request: ingest_pb2.PublishBatchRequest, context: grpc.aio.ServicerContext
+    ) -> ingest_pb2.PublishBatchResponse:
+        """One result an event, in order."""
+        tenant_id = self._tenant(context, request.tenant_id, Action.EVENTS_WRITE)
+        if not request.events:
+            raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
+        if len(request.events) > self._limits.max_events:
+            raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
+        results = await self._accept(tenant_id, list(request.events))
+        return ingest_pb2.PublishBatchResponse(results=[_result(result) for result in results])
+
+    async def GetReceipt(  # noqa: N802 - the name is the protocol's
+        self, request: ingest_pb2.GetReceiptRequest, context: grpc.aio.ServicerContext
+    ) -> ingest_pb2.GetReceiptResponse:
+        """NOT_FOUND when the event was not accepted within the window."""
+        tenant_id = self._tenant(context, request.tenant_id, Action.EVENTS_READ)
+        event_id = EventId(request.event_id.lower())
+        receipt = (await self._receipts.find(tenant_id, [event_id])).get(event_id)
+        if receipt is None:
+            raise NotFound(f"There is no receipt for event {event_id}.")
+        return ingest_pb2.GetReceiptResponse(receipt=_receipt(receipt))
+
+    def _tenant(self, context: grpc.aio.ServicerContext, tenant_id: str, action: Action) -> TenantId:
+        caller = caller_of(context, self._authenticator, action)
+        if caller.tenant_id is None or caller.tenant_id != tenant_id:
+            raise Forbidden("The credential belongs to another tenant.")
+        return caller.tenant_id
+
+
+class IngestSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
+    """Ingest keeps receipts only, by event id; they hold no subject, so there is nothing to export."""
+
+    async def ExportSubject(  # noqa: N802 - the name is the protocol's
+        self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
+        """One summary, no record."""
+        yield subject_data_pb2.ExportSubjectResponse(
+            summary=subject_data_pb2.SubjectSummary(
+                records=0, explanation="Receipts are kept for 24 hours by event id and name no subject."
+            )
+        )
+
+
+def _result(result: EventResult) -> ingest_pb2.EventResult:
+    return ingest_pb2.EventResult(
+        status=_STATUS[result.status],
+        event_id=result.event_id,
+        receipt=_receipt(result.receipt) if result.receipt is not None else None,
+        errors=[
+            ingest_pb2.FieldError(pointer=error.pointer, expected=error.expected, got=error.got)
+            for error in result.errors
+        ],
+    )
+
+
+def _receipt(receipt: Receipt) -> ingest_pb2.Receipt:
+    return ingest_pb2.Receipt(
+        topic=receipt.topic, partition=receipt.partition, offset=receipt.offset, accepted_at=receipt.accepted_at
+    )
