@@ -1,0 +1,145 @@
+"""Apply a micro-batch of events and decisions to the books: sessions, orders and rollups, in the transaction that moves the offsets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from weir_common.ids import TenantId
+from weir_common.kafka.consumer import Transaction
+from weir_common.kafka.records import Record
+from weir_common.kafka.topics import DECISIONS
+
+from weir_analytics.domain.catalogue import Catalogue
+from weir_analytics.domain.decision import FraudDecision
+from weir_analytics.domain.event import CommerceEvent, facts_of, purchase_of
+from weir_analytics.domain.facts import Fact, Microseconds, Purchase
+from weir_analytics.domain.orders import OrderBook
+from weir_analytics.domain.rollup import Rollup, united
+from weir_analytics.domain.sessions import Activity, Sessions, activity_of, append, device_key, resplit
+from weir_analytics.errors import UndecodableRecord
+from weir_analytics.ports import Books, Changes, TenantBooks
+
+_EVENT: Final = msgspec.json.Decoder(CommerceEvent)
+_DECISION: Final = msgspec.json.Decoder(FraudDecision)
+
+
+@dataclass(slots=True)
+class TenantBatch:
+    """One tenant's part of a micro-batch, decoded."""
+
+    facts: list[Fact] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
+    activities: defaultdict[str, list[Activity]] = field(default_factory=lambda: defaultdict(list))
+    events: int = 0
+    newest_event: Microseconds = 0
+    newest_accepted_at: datetime | None = None
+
+    def add_event(self, event: CommerceEvent, accepted_at: datetime) -> None:
+        at = event.at
+        self.facts.extend(facts_of(event))
+        purchase = purchase_of(event)
+        if purchase is not None:
+            self.purchases.append(purchase)
+        device = device_key(event)
+        if device is not None:
+            self.activities[device].append(activity_of(event, at))
+        self.events += 1
+        self.newest_event = max(self.newest_event, at)
+        if self.newest_accepted_at is None or accepted_at > self.newest_accepted_at:
+            self.newest_accepted_at = accepted_at
+
+
+class ApplyEvents:
+    """The handler of the consumer of `weir.ingest.events.v2` and `weir.fraud.decisions.v1`."""
+
+    def __init__(self, catalogue: Catalogue, open_books: Callable[[Transaction], Books]) -> None:
+        self._catalogue = catalogue
+        self._open_books = open_books
+
+    async def apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
+        """UndecodableRecord (quarantine) for a value that is no event or decision."""
+        parts = decode(batch)
+        books = self._open_books(transaction)
+        await books.lock(parts)
+        for tenant_id, part in sorted(parts.items()):
+            await apply_to_tenant(self._catalogue, tenant_id, part, await books.of(tenant_id))
+
+
+def decode(batch: Iterable[Record]) -> dict[TenantId, TenantBatch]:
+    """Split by the tenant of the header, which ingest took from the credential."""
+    parts: defaultdict[TenantId, TenantBatch] = defaultdict(TenantBatch)
+    for record in batch:
+        part = parts[record.tenant_id]
+        try:
+            if record.topic == DECISIONS:
+                part.facts.append(_DECISION.decode(record.value).fact)
+            else:
+                part.add_event(_EVENT.decode(record.value), record.accepted_at)
+        except msgspec.MsgspecError as error:
+            raise UndecodableRecord(str(error), record) from error
+    return dict(parts)
+
+
+async def apply_to_tenant(catalogue: Catalogue, tenant_id: TenantId, part: TenantBatch, books: TenantBooks) -> None:
+    """Read what the batch touches, work out what changes, write it once."""
+    rollup = Rollup(catalogue)
+    for fact in part.facts:
+        rollup.add(fact)
+    orders = OrderBook(await books.orders({purchase.order for purchase in part.purchases}) if part.purchases else {})
+    for purchase in part.purchases:
+        for fact, sign in orders.offer(purchase):
+            rollup.add(fact, sign)
+    sessions = await _sessions(tenant_id, part, books) if part.activities else []
+    for device in sessions:
+        for session in device.before:
+            rollup.add(session.fact, -1)
+        for session in device.after:
+            rollup.add(session.fact)
+    added = rollup.sketches()
+    stored = await books.sketches(added) if added else {}
+    kept = {session.session_id for device in sessions for session in device.after}
+    await books.store(
+        Changes(
+            counters=rollup.counters(),
+            sketches={
+                cell: united(stored[cell], sketch) if cell in stored else sketch for cell, sketch in added.items()
+            },
+            orders=orders.changed,
+            retracted_sessions=[
+                session for device in sessions for session in device.before if session.session_id not in kept
+            ],
+            sessions=[session for device in sessions for session in device.after],
+            activities=part.activities,
+            events=part.events,
+            newest_event=part.newest_event,
+            newest_accepted_at=part.newest_accepted_at,
+        )
+    )
+
+
+async def _sessions(tenant_id: TenantId, part: TenantBatch, books: TenantBooks) -> list[Sessions]:
+    """Nearly always a device's events come after its last session; the rest costs one more question for all of them."""
+    last = await books.last_sessions(part.activities)
+    changed: list[Sessions] = []
+    late: dict[str, Microseconds] = {}
+    for device, activities in part.activities.items():
+        activities.sort(key=_position)
+        appended = append(tenant_id, device, last.get(device), activities)
+        if appended is None:
+            late[device] = activities[0].at
+        else:
+            changed.append(appended)
+    if late:
+        for device, history in (await books.histories(late)).items():
+            every = [*history.activities, *part.activities[device]]
+            changed.append(resplit(tenant_id, device, history.sessions, every))
+    return changed
+
+
+def _position(activity: Activity) -> tuple[Microseconds, int, str]:
+    return activity.position

@@ -1,0 +1,94 @@
+"""What analytics needs of the outside, and no more. Every fake and every adapter passes the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from weir_common.ids import TenantId
+
+from weir_analytics.domain.dashboard import CounterRow, Freshness, SketchRow
+from weir_analytics.domain.facts import Microseconds, Purchase
+from weir_analytics.domain.rollup import Cell
+from weir_analytics.domain.sessions import Activity, DeviceSession
+from weir_analytics.domain.sketches.codec import Sketch
+from weir_analytics.domain.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHistory:
+    """The tail of one device's activity that a late event can change, from the start of a session on."""
+
+    sessions: Sequence[DeviceSession]
+    """In order."""
+    activities: Sequence[Activity]
+    """All activity of these sessions, in no particular order."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one micro-batch changes for one tenant."""
+
+    counters: Mapping[Cell, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """(value, weight) to add."""
+    sketches: Mapping[Cell, Sketch] = field(default_factory=dict)
+    """To replace what is stored; united with it already."""
+    orders: Mapping[str, Purchase] = field(default_factory=dict)
+    """First purchases by order, new or replaced."""
+    retracted_sessions: Sequence[DeviceSession] = ()
+    sessions: Sequence[DeviceSession] = ()
+    """Sessions that are new or have changed; a session keeps its id while its first event is the same."""
+    activities: Mapping[str, Sequence[Activity]] = field(default_factory=dict)
+    """By device."""
+    events: int = 0
+    newest_event: Microseconds = 0
+    newest_accepted_at: datetime | None = None
+
+
+class TenantBooks(Protocol):
+    """Everything that analytics keeps of one tenant, inside the running transaction."""
+
+    async def orders(self, keys: Collection[str]) -> Mapping[str, Purchase]:
+        """The stored first purchases of these orders."""
+
+    async def last_sessions(self, devices: Collection[str]) -> Mapping[str, DeviceSession]:
+        """The latest session of each of these devices that has one."""
+
+    async def histories(self, since: Mapping[str, Microseconds]) -> Mapping[str, DeviceHistory]:
+        """For each device what an event at the given time can change: from the last session that began earlier."""
+
+    async def sketches(self, cells: Collection[Cell]) -> Mapping[Cell, Sketch]:
+        """The stored sketches of these cells."""
+
+    async def store(self, changes: Changes) -> None:
+        """Write it all; committed with the offsets or not at all."""
+
+
+class Books(Protocol):
+    """The books of all tenants, inside the running transaction of a micro-batch."""
+
+    async def lock(self, tenants: Iterable[TenantId]) -> None:
+        """Let no other transaction change these tenants' books until this one ends."""
+
+    async def of(self, tenant_id: TenantId) -> TenantBooks:
+        """Turn to one tenant; the books of the one before are closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollups:
+    """What was read for a dashboard, all of one moment."""
+
+    counters: Sequence[CounterRow]
+    sketches: Sequence[SketchRow]
+    freshness: Freshness
+    as_of: datetime
+
+
+class RollupReader(Protocol):
+    """Reads rollups for a dashboard."""
+
+    async def read(self, tenant_id: TenantId, window: Window) -> Rollups:
+        """All rollups of the window, added up to the buckets of its series."""
