@@ -7,8 +7,9 @@ StoreError
  ├─ StoreUnavailableError      retry: the service is down, slow, or broke off
  ├─ StoreRefusedError          stop this store: it says that retrying cannot help; a person looks and re-runs it
  └─ StoreFalseError            stop this store: it sent another tenant's or another request's data
-RequestGoneError               stop the workflow: the request does not exist (any more), or is final
-KeyUnavailableError            stop the process: no export key, or a file sealed under a key that nobody has
+PartDamagedError          ask that store again: what it delivered is gone, or is not what was receipted
+RequestGoneError          stop the workflow: the request does not exist (any more), or is final
+KeyUnavailableError       stop the process: no export key, or a file sealed under a key that nobody has
 """
 
 from weir_common.errors import RetryError, StopError, WeirError
@@ -32,6 +33,12 @@ class StoreRefusedError(StoreError):
 
 class StoreFalseError(StoreError):
     pass
+
+
+class PartDamagedError(WeirError):
+    def __init__(self, store: str) -> None:
+        super().__init__(store)
+        self.store = store
 
 
 class RequestGoneError(WeirError):

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import pytest
 from weir_compliance.adapters.age_files import new_identity, opened_file
-from weir_compliance.adapters.export_files import ExportFiles, PackOrder, PartDamagedError
+from weir_compliance.adapters.export_files import ExportFiles
 from weir_compliance.domain.manifest import StoreReceipt
+from weir_compliance.errors import PartDamagedError
+from weir_compliance.ports import PackOrder
 
 REQUEST = UUID("018f0000-0000-7000-8000-000000000001")
 
@@ -21,7 +23,7 @@ async def deliver(files: ExportFiles, store: str, recipient: str, lines: list[by
             await part.write(line)
         await part.flush()
         size, digest = part.plain_bytes, part.plain_sha256.hex()
-    return StoreReceipt(store, len(lines), {"thing": len(lines)}, size, digest, ())
+    return StoreReceipt(store, len(lines), {"thing": len(lines)}, size, digest, "", ())
 
 
 def order(staging: str, recipient: str, *receipts: StoreReceipt) -> PackOrder:
@@ -37,8 +39,7 @@ async def test_parts_become_one_archive(tmp_path: Path) -> None:
         await deliver(files, "fraud", staging_recipient, big),
         await deliver(files, "ingest", staging_recipient, []),
     ]
-    beats: list[int] = []
-    packed = await files.pack(order(staging, recipient, *receipts), lambda: beats.append(1))
+    packed = await files.pack(order(staging, recipient, *receipts))
     data = files.archive(REQUEST).read_bytes()
     assert packed.size_bytes == len(data)
     assert packed.sha256 == hashlib.sha256(data).digest()
@@ -73,7 +74,7 @@ async def test_a_part_that_is_not_what_was_receipted_is_not_packed(tmp_path: Pat
         }
         await deliver(files, "fraud", staging_recipient, lines[damage])
     with pytest.raises(PartDamagedError) as caught:
-        await files.pack(order(staging, recipient, receipt), lambda: None)
+        await files.pack(order(staging, recipient, receipt))
     assert caught.value.store == "fraud"
     assert not files.archive(REQUEST).exists()
 
@@ -102,7 +103,7 @@ async def test_a_cancelled_packing_leaves_no_archive(tmp_path: Path) -> None:
     files = ExportFiles(tmp_path)
     staging, staging_recipient = new_identity()
     receipt = await deliver(files, "fraud", staging_recipient, [bytes(1 << 20)] * 64)
-    task = asyncio.create_task(files.pack(order(staging, new_identity()[1], receipt), lambda: None))
+    task = asyncio.create_task(files.pack(order(staging, new_identity()[1], receipt)))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -15,9 +15,8 @@ import json
 import shutil
 import tarfile
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,6 +30,8 @@ from weir_compliance.adapters.age_files import (
     sealed_file,
 )
 from weir_compliance.domain.manifest import MANIFEST_NAME, StoreReceipt, data_path
+from weir_compliance.errors import PartDamagedError
+from weir_compliance.ports import PackedArchive, PackOrder
 
 # Records are small; a thread hop for each would cost more than the encryption.
 _HANDOVER_BYTES = 1 << 17
@@ -48,36 +49,8 @@ The checksums in manifest.json are SHA-256 sums of the files in data/.
 """
 
 
-class PartDamagedError(Exception):
-    """What a store delivered is gone or damaged; it must be asked again."""
-
-    def __init__(self, store: str) -> None:
-        super().__init__(store)
-        self.store = store
-
-
 class PackingAbandonedError(Exception):
     """The packing was told to stop."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PackOrder:
-    """What to pack for whom: `staging_identity` opens the parts, `recipient` (an age public key) will open the
-    archive.
-    """
-
-    request_id: UUID
-    staging_identity: str
-    recipient: str
-    receipts: Sequence[StoreReceipt]
-    manifest: Mapping[str, object]
-    generated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PackedArchive:
-    size_bytes: int
-    sha256: bytes
 
 
 class PartWriter:
@@ -135,23 +108,18 @@ class ExportFiles:
             raise
         await asyncio.to_thread(context.__exit__, None, None, None)
 
-    async def pack(self, order: PackOrder, progress: Callable[[], None]) -> PackedArchive:
-        """One archive of all parts. `progress` is called about once a second while it lasts.
-
-        PartDamagedError names the store whose part is gone or is not what its receipt says.
-        """
+    async def pack(self, order: PackOrder) -> PackedArchive:
+        """One archive of all parts. PartDamagedError names the store whose part is gone or not what was receipted."""
         abandoned = threading.Event()
         packing = asyncio.ensure_future(asyncio.to_thread(self._pack, order, abandoned))
         try:
-            while True:
-                done, _ = await asyncio.wait([packing], timeout=1.0)
-                if done:
-                    return packing.result()
-                progress()
+            return await asyncio.shield(packing)
         finally:
             # Cancelled: the thread sees it at the next block; it must be over before somebody packs anew.
             abandoned.set()
             await asyncio.wait([packing])
+            if not packing.cancelled():
+                packing.exception()
 
     def _pack(self, order: PackOrder, abandoned: threading.Event) -> PackedArchive:
         path = self.archive(order.request_id)

@@ -14,7 +14,10 @@ from weir_compliance.domain.audit_leaf import GENESIS, commitment, leaf_hash, re
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """A row as the store gives it. `payload` and `salt` are both None after an erasure."""
+    """A row as the store gives it. `payload` and `salt` are both None after an erasure.
+
+    `fault` says why a payload that is there cannot be read.
+    """
 
     seq: int
     entry_id: str
@@ -22,6 +25,7 @@ class StoredEntry:
     leaf_hash: bytes
     salt: bytes | None
     payload: bytes | None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,10 @@ class ChainVerifier:
         yield from self._check_commitment(row, members)
 
     def _check_commitment(self, row: StoredEntry, members: Mapping[str, object]) -> Iterator[Break]:
+        if row.fault:
+            expected = "a payload that can be read"
+            yield Break(self._log_id, row.seq, row.entry_id, BreakKind.COMMITMENT, expected, row.fault)
+            return
         if row.payload is None and row.salt is None:
             return
         if row.payload is None or row.salt is None:

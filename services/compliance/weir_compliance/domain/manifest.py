@@ -13,29 +13,31 @@ from weir_compliance.domain.processing import information
 
 FORMAT = "weir.subject-export/1"
 MANIFEST_NAME = "manifest.json"
-RECORD_SCHEMA = "weir.subject-record/1"
+# What one line of a data file holds: {"category": …, "record_id": …, "data": {…}}.
+LINE_SCHEMA = "weir.subject-record/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """Why a service holds one category of data, in its own words (GDPR Art. 15(1)(a), (b), (d))."""
+
+    category: str
+    purpose: str
+    legal_basis: str
+    retention: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreReceipt:
-    """What one service delivered. Sizes and digests are those of the plain file in the archive."""
+    """What one service delivered. Size and digest are those of the plain file in the archive."""
 
     store: str
     records: int
-    records_by_kind: Mapping[str, int]
+    records_by_category: Mapping[str, int]
     size_bytes: int
     sha256: str
-    schemas: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "store": self.store,
-            "records": self.records,
-            "records_by_kind": dict(self.records_by_kind),
-            "bytes": self.size_bytes,
-            "sha256": self.sha256,
-            "schemas": list(self.schemas),
-        }
+    explanation: str
+    processing: tuple[Processing, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def data_path(store: str) -> str:
 def build_manifest(
     heading: RequestHeading, receipts: Sequence[StoreReceipt], generated_at: datetime, audit_head: Head | None
 ) -> dict[str, object]:
-    """The manifest. Holds nothing of the person: counts, digests, names of record kinds and general information."""
+    """The manifest. Holds nothing of the person: counts, digests, names of categories and general information."""
     total = sum(receipt.records for receipt in receipts)
     ordered = sorted(receipts, key=lambda receipt: receipt.store)
     return {
@@ -74,22 +76,32 @@ def build_manifest(
         "generated_at": format_time(generated_at),
         "confirmation": "personal data held" if total else "nothing held",
         "records": total,
-        "services": [
-            {
-                "service": receipt.store,
-                "path": data_path(receipt.store),
-                "media_type": "application/jsonl",
-                "line_schema": RECORD_SCHEMA,
-                "record_schemas": list(receipt.schemas),
-                "records": receipt.records,
-                "records_by_kind": dict(sorted(receipt.records_by_kind.items())),
-                "bytes": receipt.size_bytes,
-                "sha256": receipt.sha256,
-            }
-            for receipt in ordered
-        ],
+        "services": [_service(receipt) for receipt in ordered],
         "information": information([receipt.store for receipt in ordered]),
         "audit_head": None
         if audit_head is None
         else {"log_id": audit_head.log_id, "size": audit_head.size, "hash": audit_head.hash.hex()},
+    }
+
+
+def _service(receipt: StoreReceipt) -> dict[str, object]:
+    return {
+        "service": receipt.store,
+        "path": data_path(receipt.store),
+        "media_type": "application/jsonl",
+        "schema": LINE_SCHEMA,
+        "records": receipt.records,
+        "records_by_category": dict(sorted(receipt.records_by_category.items())),
+        "bytes": receipt.size_bytes,
+        "sha256": receipt.sha256,
+        "explanation": receipt.explanation,
+        "processing": [
+            {
+                "category": one.category,
+                "purpose": one.purpose,
+                "legal_basis": one.legal_basis,
+                "retention": one.retention,
+            }
+            for one in receipt.processing
+        ],
     }

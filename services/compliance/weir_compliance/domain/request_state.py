@@ -17,7 +17,6 @@ class RequestState(StrEnum):
     RECEIVED = "received"
     RUNNING = "running"
     FULFILLED = "fulfilled"
-    REVOKED = "revoked"
     EXPIRED = "expired"
 
 
@@ -37,7 +36,6 @@ class RightsStatus(StrEnum):
     OPEN = "open"
     IN_PROGRESS = "in_progress"
     FULFILLED = "fulfilled"
-    REVOKED = "revoked"
     EXPIRED = "expired"
 
 
@@ -45,15 +43,13 @@ RIGHTS_STATUS = {
     RequestState.RECEIVED: RightsStatus.OPEN,
     RequestState.RUNNING: RightsStatus.IN_PROGRESS,
     RequestState.FULFILLED: RightsStatus.FULFILLED,
-    RequestState.REVOKED: RightsStatus.REVOKED,
     RequestState.EXPIRED: RightsStatus.EXPIRED,
 }
 
 NEXT: dict[RequestState, frozenset[RequestState]] = {
-    RequestState.RECEIVED: frozenset({RequestState.RUNNING, RequestState.REVOKED}),
-    RequestState.RUNNING: frozenset({RequestState.FULFILLED, RequestState.REVOKED}),
+    RequestState.RECEIVED: frozenset({RequestState.RUNNING}),
+    RequestState.RUNNING: frozenset({RequestState.FULFILLED}),
     RequestState.FULFILLED: frozenset({RequestState.EXPIRED}),
-    RequestState.REVOKED: frozenset(),
     RequestState.EXPIRED: frozenset(),
 }
 

@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from weir_compliance.domain.request_state import RequestState, StoreState
-    from weir_compliance.entrypoints.workflow_messages import (
+    from weir_compliance.domain.workflow_messages import (
         COLLECT_STORE,
         ESCALATE_REQUEST,
         EXPIRE_EXPORT,
@@ -44,7 +44,7 @@ _FOREVER = RetryPolicy(
 _SHORT = timedelta(seconds=30)
 _PACKING = timedelta(minutes=30)
 _HEARTBEAT = timedelta(seconds=20)
-_FINAL = frozenset({RequestState.FULFILLED, RequestState.EXPIRED, RequestState.REVOKED})
+_FINAL = frozenset({RequestState.FULFILLED, RequestState.EXPIRED})
 
 
 @workflow.defn(name=WORKFLOW_NAME)

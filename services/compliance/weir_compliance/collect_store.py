@@ -1,0 +1,110 @@
+"""Ask one service for a subject's data, and write what it sends straight to a sealed file."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID
+
+import msgspec
+from weir_common.ids import TenantId
+
+from weir_compliance.domain.manifest import StoreReceipt
+from weir_compliance.domain.request_state import RequestState, StoreState
+from weir_compliance.domain.subject_request import SubjectRequest
+from weir_compliance.errors import RequestGoneError, StoreError, StoreFalseError, StoreUnavailableError
+from weir_compliance.ports import (
+    Clock,
+    Parts,
+    PartWriter,
+    Progress,
+    SubjectDataSource,
+    SubjectRecord,
+    SubjectRequests,
+    SubjectSummary,
+)
+
+
+class CollectStore:
+    """One store's part of a request. Repeating it is harmless: a part that was receipted is not fetched again."""
+
+    def __init__(
+        self,
+        requests: SubjectRequests,
+        source: SubjectDataSource,
+        parts: Parts,
+        recipient_of: Callable[[str], str],
+        clock: Clock,
+    ) -> None:
+        self._requests = requests
+        self._source = source
+        self._parts = parts
+        self._recipient_of = recipient_of
+        self._clock = clock
+
+    async def __call__(self, tenant_id: TenantId, request_id: UUID, store: str, progress: Progress) -> StoreReceipt:
+        """`progress` is called with the number of records so far. StoreError subclasses say whether to try again."""
+        request = await self._requests.find(tenant_id, request_id)
+        if request is None or request.state is not RequestState.RUNNING or store not in request.tasks:
+            raise RequestGoneError("request_gone")
+        done = request.tasks[store]
+        if done.state is StoreState.DONE and done.receipt is not None and self._parts.has_part(request_id, store):
+            return done.receipt
+        await self._requests.store_begins(tenant_id, request_id, store, self._clock())
+        try:
+            receipt = await self._deliver(request, store, progress)
+        except StoreError as error:
+            retried = isinstance(error, StoreUnavailableError)
+            await self._requests.store_fails(tenant_id, request_id, store, error.code, retried=retried)
+            raise
+        await self._requests.store_delivers(tenant_id, request_id, receipt, self._clock())
+        return receipt
+
+    async def _deliver(self, request: SubjectRequest, store: str, progress: Progress) -> StoreReceipt:
+        recipient = self._recipient_of(await self._requests.staging_identity(request.tenant_id, request.request_id))
+        answer = self._source.records(store, request.tenant_id, request.request_id, request.particulars.subject)
+        async with self._parts.part_writer(request.request_id, store, recipient) as part:
+            summary, categories = await _write_all(answer, part, progress)
+            await part.flush()
+            if summary.records != categories.total():
+                # Either the store or the way here lost or doubled something; the same call will do so again.
+                raise StoreFalseError("count_mismatch")
+            return StoreReceipt(
+                store=store,
+                records=summary.records,
+                records_by_category=dict(categories),
+                size_bytes=part.plain_bytes,
+                sha256=part.plain_sha256.hex(),
+                explanation=summary.explanation,
+                processing=summary.processing,
+            )
+
+
+async def _write_all(
+    answer: AsyncIterator[SubjectRecord | SubjectSummary], part: PartWriter, progress: Progress
+) -> tuple[SubjectSummary, Counter[str]]:
+    categories: Counter[str] = Counter()
+    summary: SubjectSummary | None = None
+    async for item in answer:
+        if summary is not None:
+            raise StoreFalseError("record_after_summary")
+        if isinstance(item, SubjectSummary):
+            summary = item
+            continue
+        await part.write(_line(item))
+        categories[item.category] += 1
+        progress(categories.total())
+    if summary is None:
+        raise StoreUnavailableError("ended_early")
+    return summary, categories
+
+
+def _line(record: SubjectRecord) -> bytes:
+    """One line of the data file. The record's own JSON is kept digit for digit, only without white space."""
+    try:
+        # Decoding first: formatting alone would let some malformed documents through.
+        if not isinstance(msgspec.json.decode(record.json), dict):
+            raise StoreFalseError("record_not_an_object")
+        data = msgspec.json.format(record.json, indent=-1)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise StoreFalseError("record_not_json") from None
+    head = msgspec.json.encode({"category": record.category, "record_id": record.record_id})
+    return head[:-1] + b',"data":' + data + b"}\n"

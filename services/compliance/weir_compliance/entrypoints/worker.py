@@ -1,0 +1,94 @@
+"""The Temporal worker, inside the service's own process and loop."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.converter import DataConverter
+from temporalio.worker import Worker
+from weir_common.settings import TemporalSettings
+
+from weir_compliance.entrypoints.workflow import SubjectRequestWorkflow
+
+log = structlog.get_logger(__name__)
+
+_GRACE = timedelta(seconds=5)
+_MAX_BACKOFF_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
+
+
+class RequestWorker:
+    """Connects when Temporal is there, works until told to stop."""
+
+    def __init__(
+        self,
+        temporal: TemporalSettings,
+        converter: DataConverter,
+        task_queue: str,
+        activities: Sequence[Callable[..., Any]],
+    ) -> None:
+        self._temporal = temporal
+        self._converter = converter
+        self._task_queue = task_queue
+        self._activities = activities
+        self._working = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`. Work in hand gets five seconds, then is given back to the queue by its heartbeat time-out."""
+        client = await self._connected(stop)
+        if client is None:
+            return
+        worker = Worker(
+            client,
+            task_queue=self._task_queue,
+            workflows=[SubjectRequestWorkflow],
+            activities=self._activities,
+            max_concurrent_activities=20,
+            graceful_shutdown_timeout=_GRACE,
+        )
+        running = asyncio.create_task(worker.run(), name="temporal worker")
+        stopping = asyncio.create_task(stop.wait())
+        self._working = True
+        try:
+            await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # run() ends by itself only with an error that makes going on impossible; it is raised below.
+            if not running.done():
+                await worker.shutdown()
+            await running
+        finally:
+            self._working = False
+            stopping.cancel()
+
+    async def health(self) -> str | None:
+        """For readiness."""
+        return None if self._working else "the Temporal worker is not connected yet"
+
+    async def _connected(self, stop: asyncio.Event) -> Client | None:
+        delay = 0.2
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    return await connect(self._temporal, self._converter)
+            except (RuntimeError, OSError, TimeoutError) as error:
+                log.warning("Temporal does not answer yet", target=self._temporal.target, error=type(error).__name__)
+            try:
+                async with asyncio.timeout(delay):
+                    await stop.wait()
+            except TimeoutError:
+                delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
+        return None
+
+
+async def connect(temporal: TemporalSettings, converter: DataConverter, *, lazy: bool = False) -> Client:
+    """A client whose payloads and failures are sealed. `lazy` connects with the first call."""
+    return await Client.connect(
+        temporal.target,
+        namespace=temporal.namespace,
+        data_converter=converter,
+        interceptors=[TracingInterceptor()],
+        lazy=lazy,
+    )
