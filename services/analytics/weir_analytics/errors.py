@@ -3,7 +3,8 @@
 QuarantineError
  └─ UndecodableRecord   the value is not what its topic promises: put it aside, go on
 RetryError
- └─ ArchiveConflict     another writer committed to the table first: read its state and try again
+ ├─ ArchiveConflict     another writer committed to the table first: commit again
+ └─ ArchiveFenced       another instance owns our partitions: forget what we wrote, begin again where the table ends
 StopError
  └─ ArchiveBroken       the archive's state contradicts ours: going on would lose or double events
 """
@@ -23,6 +24,10 @@ class UndecodableRecord(QuarantineError):
 
 class ArchiveConflict(RetryError):
     """Another writer committed to the table between our read and our commit."""
+
+
+class ArchiveFenced(RetryError):
+    """The table has moved on from where we began: our records are in it already or will be written by their new owner."""
 
 
 class ArchiveBroken(StopError):

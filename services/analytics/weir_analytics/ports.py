@@ -92,3 +92,72 @@ class RollupReader(Protocol):
 
     async def read(self, tenant_id: TenantId, window: Window) -> Rollups:
         """All rollups of the window, added up to the buckets of its series."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRecord:
+    """One record of the log as the archive keeps it."""
+
+    tenant_id: TenantId
+    event_id: str
+    event_type: str | None
+    event_subtype: str | None
+    subject: str | None
+    """The part of the record's key after the tenant: what one person's events have in common."""
+    event_at: Microseconds | None
+    """None where the payload has no readable time."""
+    accepted_at: Microseconds
+    schema_version: str | None
+    partition: int
+    offset: int
+    payload: bytes
+    """The record's value, JSON as it was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveState:
+    """What the newest snapshot of the table holds."""
+
+    next_offsets: Mapping[int, int]
+    """By partition of the topic: the first offset that is not in the table."""
+    accepted_until: Microseconds | None
+    """Newest acceptance time in the table."""
+
+
+class Archive(Protocol):
+    """One table of the archive. Every call blocks, for up to seconds: call it in a thread, one call at a time.
+
+    Records are written as they come and become visible, with the offsets behind them, in one commit. What a killed process had written
+    without a commit is not part of the table.
+    """
+
+    def state(self) -> ArchiveState:
+        """Read the newest snapshot."""
+
+    def recent_ids(self, partitions: Collection[int], since: Microseconds) -> Iterable[tuple[str, str]]:
+        """(tenant, event id) of the records of these partitions that were accepted since then."""
+
+    def write(self, records: Sequence[ArchivedRecord]) -> None:
+        """Add records to the files of the commit to come."""
+
+    def commit(self, base: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
+        """Make everything written since the last commit visible, and move the offsets from `base` to `next_offsets`.
+
+        `ArchiveConflict` if another writer committed in between (call again; what was written is kept), `ArchiveFenced` if
+        the table's offsets of our partitions are not `base` any more: somebody else owns them.
+        """
+
+    def abandon(self) -> None:
+        """Forget what was written since the last commit."""
+
+
+class ArchiveReader(Protocol):
+    """Reads the archive. Calls block."""
+
+    def payloads(self, table: str, tenant_id: TenantId) -> Iterable[bytes]:
+        """Every record of a tenant, in no particular order."""
+
+    def records_of(
+        self, table: str, tenant_id: TenantId, user_ids: Collection[str], anonymous_ids: Collection[str]
+    ) -> Iterable[tuple[str, bytes]]:
+        """(event id, payload) of what the tenant's archive holds about one person."""

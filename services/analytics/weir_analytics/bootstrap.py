@@ -1,0 +1,131 @@
+"""The composition root of analytics: the only place that makes clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from weir.analytics.v1 import analytics_pb2_grpc
+from weir_common.audit import AuditTrail
+from weir_common.auth import Authenticator, TokenVerifier
+from weir_common.credentials import CredentialDirectory
+from weir_common.grpc import GrpcServer
+from weir_common.http import create_app
+from weir_common.kafka.consumer import Consumer
+from weir_common.kafka.producer import kafka_publisher
+from weir_common.kafka.topics import DECISIONS, EVENTS, ensure_topics
+from weir_common.metering import RequestMeter
+from weir_common.migrations import migrate
+from weir_common.postgres import postgres_pool
+from weir_common.readiness import Readiness
+from weir_common.service import BackgroundTask, Service
+
+from weir_analytics.adapters.iceberg_archive import IcebergArchive, open_catalogue, open_table
+from weir_analytics.adapters.postgres_books import PostgresBooks
+from weir_analytics.adapters.postgres_rollups import PostgresRollups
+from weir_analytics.apply_events import ApplyEvents
+from weir_analytics.archive_log import ArchiveLog, TimeOf, decision_time, event_time
+from weir_analytics.domain.catalogue import load_catalogue
+from weir_analytics.entrypoints.grpc import AnalyticsServicer
+from weir_analytics.entrypoints.http import analytics_router
+from weir_analytics.read_dashboard import ReadDashboard
+from weir_analytics.settings import AnalyticsSettings
+
+SERVICE = "analytics"
+SCHEMA = "analytics"
+
+
+@asynccontextmanager
+async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
+    """Everything analytics is made of; closed in reverse."""
+    async with AsyncExitStack() as stack:
+        await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_analytics")
+        await ensure_topics(settings.kafka)
+        pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
+        publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
+        directory = CredentialDirectory(settings.kafka)
+        authenticator = Authenticator(directory, TokenVerifier(settings.auth))
+        meter = RequestMeter(publisher, SERVICE)
+        catalogue = load_catalogue()
+
+        books = Consumer(
+            service=SERVICE,
+            name="books",
+            topics=[EVENTS, DECISIONS],
+            handler=ApplyEvents(catalogue, PostgresBooks),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=settings.kafka,
+            publisher=publisher,
+            max_records=settings.consumer.max_records,
+            max_wait_seconds=settings.consumer.max_wait_seconds,
+        )
+        lake = await asyncio.to_thread(
+            open_catalogue, settings.lake.catalog_dsn.get_secret_value(), settings.lake.warehouse_uri
+        )
+        topics: tuple[tuple[str, str, TimeOf], ...] = (
+            (EVENTS, "events", event_time),
+            (DECISIONS, "decisions", decision_time),
+        )
+        archives = [
+            ArchiveLog(
+                topic=topic,
+                table=table,
+                archive=IcebergArchive(
+                    await asyncio.to_thread(open_table, lake, table),
+                    kept_snapshots=timedelta(seconds=settings.lake.kept_snapshots_seconds),
+                ),
+                time_of=time_of,
+                kafka=settings.kafka,
+                commit_seconds=settings.lake.commit_seconds,
+                max_buffered_bytes=settings.lake.max_buffered_bytes,
+            )
+            for topic, table, time_of in topics
+        ]
+        readiness = Readiness()
+        readiness.add("credentials", directory.health)
+        readiness.add("books", books.health)
+        for (_, table, _), archive in zip(topics, archives, strict=True):
+            readiness.add(f"lake {table}", archive.health)
+
+        read_dashboard = ReadDashboard(catalogue, PostgresRollups(pool, catalogue))
+        app = create_app(
+            service=SERVICE,
+            title="Weir analytics",
+            description="How the shop is doing: the metric catalogue, dashboards and the archive.",
+            readiness=readiness,
+            authenticator=authenticator,
+            audit=AuditTrail(publisher, SERVICE),
+            meter=meter,
+        )
+        app.include_router(analytics_router(read_dashboard, catalogue))
+        server = GrpcServer(
+            settings.listen.host,
+            settings.listen.grpc_port,
+            [
+                partial(
+                    analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server,
+                    AnalyticsServicer(read_dashboard, catalogue, authenticator),
+                )
+            ],
+            ["weir.analytics.v1.AnalyticsService"],
+            readiness,
+        )
+        yield Service(
+            name=SERVICE,
+            readiness=readiness,
+            http=app,
+            grpc=server,
+            background=(
+                BackgroundTask("credentials", directory.run),
+                BackgroundTask("request counts", meter.run),
+                BackgroundTask("books", books.run),
+                *(
+                    BackgroundTask(f"lake {table}", archive.run)
+                    for (_, table, _), archive in zip(topics, archives, strict=True)
+                ),
+            ),
+        )
