@@ -166,8 +166,8 @@ async def tenant_store(request: pytest.FixtureRequest) -> AsyncIterator[TenantSt
     if request.param == "memory":
         yield MemoryTenantStore()
         return
-    from weir_common.postgres import postgres_pool  # noqa: PLC0415
-    from weir_tenant_admin.adapters.postgres_tenants import PostgresTenantStore  # noqa: PLC0415
+    from weir_common.postgres import postgres_pool
+    from weir_tenant_admin.adapters.postgres_tenants import PostgresTenantStore
 
     settings = request.getfixturevalue("tenant_admin_settings")
     async with postgres_pool(settings.postgres, "tenant-admin test") as pool:
