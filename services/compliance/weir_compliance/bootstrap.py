@@ -96,7 +96,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
 
         audit = AuditTrail(publisher, SERVICE)
         outbox = OutboxRelay(pool, SCHEMA, publisher)
-        requests = PostgresSubjectRequests(pool, keys, outbox.wake)
+        requests = PostgresSubjectRequests(pool, keys, settings.task_queue, outbox.wake)
         log = PostgresAuditLog(pool, keys)
         files = ExportFiles(settings.exports.dir)
         workflows = TemporalRequestWorkflows(pool, temporal, settings.task_queue)

@@ -60,6 +60,12 @@ def test_the_key_file(tmp_path: Path) -> None:
     assert ring.open("p", "t", b"", ExportKeyRing([OLD]).seal("p", "t", b"", b"x")) == b"x"
 
 
+def test_a_key_file_of_raw_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"o" * 32)
+    assert read_export_keys(path).index_keys("t") == ExportKeyRing([OLD]).index_keys("t")
+
+
 @pytest.mark.parametrize("content", ["", "\n", "not base64!", base64.b64encode(b"short").decode(), "\xff"])
 def test_a_bad_key_file_is_named_but_not_shown(tmp_path: Path, content: str) -> None:
     path = tmp_path / "key"

@@ -1,8 +1,8 @@
 """The export key and what is derived from it.
 
-The key file holds one 32-byte key a line, base64, the current one first; older ones still open what they sealed. From
-each key, HKDF-SHA-256 derives one key per purpose and tenant, so that no AES-GCM key is shared by tenants and one
-ciphertext is no use elsewhere.
+The key file is either one key as 32 raw bytes, or one key a line in base64, the current one first: older ones still
+open what they sealed. From each key, HKDF-SHA-256 derives one key per purpose and tenant, so that no AES-GCM key is
+shared by tenants and one ciphertext is no use elsewhere.
 
 A sealed value is: 1 byte version, 8 bytes key id (start of SHA-256 of the key), 12 bytes nonce, ciphertext with tag.
 The context (for instance the request id) is authenticated, so a value moved to another row does not open.
@@ -90,11 +90,13 @@ class ExportKeyRing:
 def read_export_keys(path: Path) -> ExportKeyRing:
     """The keys of the file. KeyUnavailableError says what is wrong without showing what is in it."""
     try:
-        text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise KeyUnavailableError(f"the export key file {path} cannot be read: {type(error).__name__}") from None
+    if len(content) == KEY_BYTES:
+        return ExportKeyRing([ExportKey.of(content)])
     keys = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         try:

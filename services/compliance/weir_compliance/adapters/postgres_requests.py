@@ -37,11 +37,17 @@ _SUBJECT, _STAGING, _ARCHIVE = "subject", "staging-identity", "archive-identity"
 
 
 class PostgresSubjectRequests:
-    """`SubjectRequests` on a pool of the application role. `wake_outbox` is called after commits that audit."""
+    """`SubjectRequests` on a pool of the application role.
 
-    def __init__(self, pool: asyncpg.Pool, keys: ExportKeyRing, wake_outbox: Callable[[], None]) -> None:
+    `task_queue` is where the workflows of new requests run; `wake_outbox` is called after commits that audit.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, keys: ExportKeyRing, task_queue: str, wake_outbox: Callable[[], None]
+    ) -> None:
         self._pool = pool
         self._keys = keys
+        self._task_queue = task_queue
         self._wake_outbox = wake_outbox
 
     async def receive(self, request: NewRequest, audit: AuditEntry) -> Received:
@@ -70,7 +76,7 @@ class PostgresSubjectRequests:
                 request.due_at,
             )
             if created:
-                await _write_start(connection, request)
+                await self._write_start(connection, request)
                 await add_to_outbox(connection, SCHEMA, [audit_record(audit)])
                 request_id = request.request_id
             else:
@@ -244,6 +250,22 @@ class PostgresSubjectRequests:
             await add_to_outbox(connection, SCHEMA, [audit_record(audit)])
         self._wake_outbox()
 
+    async def _write_start(self, connection: Connection, request: NewRequest) -> None:
+        order = SubjectRequestInput(
+            request_ref=request_ref(request.tenant_id, request.request_id),
+            kind=request.kind,
+            regime=request.regime,
+            received_at=format_time(request.received_at),
+            due_at=format_time(request.due_at),
+        )
+        await connection.execute(
+            "INSERT INTO workflow_start (workflow_id, task_queue, input, written_at) VALUES ($1, $2, $3, $4)",
+            workflow_id(request.tenant_id, request.request_id),
+            self._task_queue,
+            msgspec.json.encode(order).decode(),
+            request.received_at,
+        )
+
     async def _update_task(self, statement: str, tenant_id: TenantId, *more: object) -> None:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await connection.execute(statement, tenant_id, *more)
@@ -303,22 +325,6 @@ class PostgresSubjectRequests:
 
     def _open(self, tenant_id: TenantId, request_id: UUID, purpose: str, sealed: bytes) -> bytes:
         return self._keys.open(purpose, tenant_id, request_id.bytes, sealed)
-
-
-async def _write_start(connection: Connection, request: NewRequest) -> None:
-    order = SubjectRequestInput(
-        request_ref=request_ref(request.tenant_id, request.request_id),
-        kind=request.kind,
-        regime=request.regime,
-        received_at=format_time(request.received_at),
-        due_at=format_time(request.due_at),
-    )
-    await connection.execute(
-        "INSERT INTO workflow_start (workflow_id, input, written_at) VALUES ($1, $2, $3)",
-        workflow_id(request.tenant_id, request.request_id),
-        msgspec.json.encode(order).decode(),
-        request.received_at,
-    )
 
 
 class _SealedParticulars(msgspec.Struct, frozen=True):

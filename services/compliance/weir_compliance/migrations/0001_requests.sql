@@ -91,6 +91,7 @@ CREATE POLICY tenant_isolation ON store_task
 -- Written in the transaction that receives a request, deleted once its workflow runs: a request is not lost while Temporal is away.
 CREATE TABLE workflow_start (
     workflow_id text PRIMARY KEY,
+    task_queue text NOT NULL,
     input jsonb NOT NULL,
     written_at timestamptz NOT NULL
 );
