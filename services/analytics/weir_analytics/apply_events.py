@@ -57,26 +57,29 @@ class TenantBatch:
 class ApplyEvents:
     """The handler of the consumer of `weir.ingest.events.v2` and `weir.fraud.decisions.v1`."""
 
-    def __init__(self, catalogue: Catalogue, open_books: Callable[[Transaction], Books]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, open_books: Callable[[Transaction], Books], *, decisions_topic: str = DECISIONS
+    ) -> None:
         self._catalogue = catalogue
         self._open_books = open_books
+        self._decisions_topic = decisions_topic
 
     async def apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
         """UndecodableRecord (quarantine) for a value that is no event or decision."""
-        parts = decode(batch)
+        parts = decode(batch, self._decisions_topic)
         books = self._open_books(transaction)
         await books.lock(parts)
         for tenant_id, part in sorted(parts.items()):
             await apply_to_tenant(self._catalogue, tenant_id, part, await books.of(tenant_id))
 
 
-def decode(batch: Iterable[Record]) -> dict[TenantId, TenantBatch]:
+def decode(batch: Iterable[Record], decisions_topic: str = DECISIONS) -> dict[TenantId, TenantBatch]:
     """Split by the tenant of the header, which ingest took from the credential."""
     parts: defaultdict[TenantId, TenantBatch] = defaultdict(TenantBatch)
     for record in batch:
         part = parts[record.tenant_id]
         try:
-            if record.topic == DECISIONS:
+            if record.topic == decisions_topic:
                 part.facts.append(_DECISION.decode(record.value).fact)
             else:
                 part.add_event(_EVENT.decode(record.value), record.accepted_at)

@@ -109,9 +109,9 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=1_000,
             max_partition_fetch_bytes=2 * 1_048_576,
             fetch_max_bytes=16 * 1_048_576,
-            session_timeout_ms=30_000,
-            heartbeat_interval_ms=3_000,
-            request_timeout_ms=int(max(self._kafka.request_timeout_seconds, 31) * 1000),
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            request_timeout_ms=int(max(self._kafka.request_timeout_seconds, 11) * 1000),
         )
         consumer.subscribe(topics=[self._topic], listener=self)
         self._consumer = consumer

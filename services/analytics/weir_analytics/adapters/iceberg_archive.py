@@ -67,7 +67,8 @@ PARTITIONS: Final = PartitionSpec(
     PartitionField(source_id=7, field_id=1001, transform=DayTransform(), name="accepted_day"),
 )
 PROPERTIES: Final = {
-    "format-version": "2",
+    # pyiceberg would put a lost commit on top of the winner's: without looking whether the winner wrote our records.
+    "commit.retry.num-retries": "0",
     # Metadata files hold the whole list of snapshots, so old ones are worth nothing.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "10",
@@ -100,11 +101,19 @@ def open_table(catalogue: SqlCatalog, name: str) -> Table:
         catalogue.create_namespace_if_not_exists(NAMESPACE)
     identifier = (NAMESPACE, name)
     try:
-        return catalogue.create_table_if_not_exists(
-            identifier, SCHEMA, partition_spec=PARTITIONS, properties=PROPERTIES
+        table = catalogue.create_table_if_not_exists(
+            identifier, SCHEMA, partition_spec=PARTITIONS, properties={"format-version": "2", **PROPERTIES}
         )
     except TableAlreadyExistsError:
-        return catalogue.load_table(identifier)
+        table = catalogue.load_table(identifier)
+    missing = {key: value for key, value in PROPERTIES.items() if table.properties.get(key) != value}
+    if missing:
+        try:
+            with table.transaction() as transaction:
+                transaction.set_properties(missing)
+        except CommitFailedException as error:
+            raise ArchiveConflict(f"{name}: another process changes the table just now: {error}") from error
+    return table
 
 
 @dataclass(slots=True)

@@ -1,0 +1,35 @@
+"""A process of its own that archives one topic until it is killed; run by test_archive_log.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from datetime import timedelta
+
+from weir_analytics.adapters.iceberg_archive import IcebergArchive, open_catalogue, open_table
+from weir_analytics.archive_log import ArchiveLog, event_time
+from weir_common.settings import KafkaSettings
+
+
+async def main(order: dict[str, str]) -> None:
+    table = open_table(open_catalogue(order["dsn"], order["warehouse"]), order["table"])
+    archive = ArchiveLog(
+        topic=order["topic"],
+        table=order["table"],
+        archive=IcebergArchive(table, kept_snapshots=timedelta(seconds=5), expire_every_commits=5),
+        time_of=event_time,
+        kafka=KafkaSettings(bootstrap_servers=order["kafka"]),
+        commit_seconds=float(order["commit_seconds"]),
+        max_buffered_bytes=20_000,
+        group=order["group"],
+    )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("started", flush=True)
+    await archive.run(stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
