@@ -56,12 +56,13 @@ def make_event() -> MakeEvent:
                 },
             },
         }
+        business = event["event_data"].setdefault("business_context", {})
         if paint is not None:
-            event["event_data"]["interaction_context"] = {
+            business["interaction_context"] = {
                 "page_context": {"page_load_metrics": {"largest_contentful_paint": paint}}
             }
         if transaction is not None:
-            event["event_data"]["business_context"] = {"transaction_context": transaction}
+            business["transaction_context"] = transaction
         return event
 
     return make

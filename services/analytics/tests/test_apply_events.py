@@ -112,9 +112,8 @@ def events(draw: st.DrawFn) -> Json:
         event["event_data"]["business_context"] = {"transaction_context": draw(transactions)}
     else:
         paint = draw(st.one_of(st.none(), st.floats(-1, 1e5), some(0)))
-        event["event_data"]["interaction_context"] = {
-            "page_context": {"page_load_metrics": {"largest_contentful_paint": paint}}
-        }
+        page = {"page_context": {"page_load_metrics": {"largest_contentful_paint": paint}}}
+        event["event_data"]["business_context"] = {"interaction_context": page}
     return event
 
 

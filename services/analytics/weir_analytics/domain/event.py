@@ -109,10 +109,6 @@ class TransactionContext(_Node):
     cart_context: CartContext | None = None
 
 
-class BusinessContext(_Node):
-    transaction_context: TransactionContext | None = None
-
-
 class PageLoadMetrics(_Node):
     largest_contentful_paint: float | None = None
 
@@ -125,12 +121,16 @@ class InteractionContext(_Node):
     page_context: PageContext | None = None
 
 
+class BusinessContext(_Node):
+    transaction_context: TransactionContext | None = None
+    interaction_context: InteractionContext | None = None
+
+
 class EventData(_Node):
     event_type: str
     event_subtype: str
     user_context: UserContext | None = None
     business_context: BusinessContext | None = None
-    interaction_context: InteractionContext | None = None
 
 
 class CommerceEvent(_Node):
@@ -305,7 +305,8 @@ def _country(cart: CartContext) -> str:
 
 
 def _largest_contentful_paint(event: CommerceEvent) -> float | None:
-    interaction = event.event_data.interaction_context
+    business = event.event_data.business_context
+    interaction = business.interaction_context if business else None
     page = interaction.page_context if interaction else None
     metrics = page.page_load_metrics if page else None
     paint = metrics.largest_contentful_paint if metrics else None

@@ -255,7 +255,10 @@ def _active_people(events: Iterable[Json], in_range: InRange) -> Figure:
 
 
 def _page_load_p95(events: Iterable[Json], in_range: InRange) -> Figure:
-    path = ("event_data", "interaction_context", "page_context", "page_load_metrics", "largest_contentful_paint")
+    path = (
+        *("event_data", "business_context", "interaction_context"),
+        *("page_context", "page_load_metrics", "largest_contentful_paint"),
+    )
     paints = [float(_at(event, *path)) for event in events if in_range(_time(event)) and _at(event, *path) is not None]
     paints = [paint for paint in paints if 0 <= paint < float("inf")]
     return Quantile(LogHistogram.of(paints).quantile(0.95), len(paints))
