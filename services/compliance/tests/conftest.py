@@ -1,9 +1,10 @@
 """Fakes of compliance's ports, the clock that tests move, and the real servers of the running mesh."""
 
+import asyncio
 import dataclasses
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -357,16 +358,51 @@ def a_receipt() -> Callable[..., StoreReceipt]:
 
 
 @pytest.fixture(scope="session")
-def mesh_settings() -> Settings:
-    """Compliance's own settings in the running mesh. Without a mesh this fails and says what to start."""
+def mesh_settings() -> Iterator[Settings]:
+    """Compliance's settings in the running mesh, with a database of its own: a log that a test falsified must not stay.
+
+    Without a mesh this fails and says what to start.
+    """
     from weir_local.addresses import environment_of
     from weir_local.cli import this_mesh
+    from weir_local.components.postgres import SUPERUSER
 
-    environment = environment_of(this_mesh(), "compliance")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        return Settings()
+    mesh = this_mesh()
+    environment = environment_of(mesh, "compliance")
+    database = f"weir_test_compliance_{uuid.uuid4().hex[:12]}"
+    for name in ("WEIR_COMPLIANCE_POSTGRES__DSN", "WEIR_COMPLIANCE_POSTGRES__OWNER_DSN"):
+        environment[name] = environment[name].rpartition("/")[0] + f"/{database}"
+    host = environment["WEIR_COMPLIANCE_POSTGRES__DSN"].rpartition("@")[2].partition("/")[0]
+    superuser = f"postgresql://{SUPERUSER}:{mesh.secret('postgres-superuser')}@{host}"
+    asyncio.run(_execute(f"{superuser}/postgres", f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'"))
+    try:
+        asyncio.run(_execute(f"{superuser}/{database}", *_AS_THE_LAUNCHER_DOES))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            settings = Settings()
+        yield settings
+    finally:
+        asyncio.run(_execute(f"{superuser}/postgres", f"DROP DATABASE {database} WITH (FORCE)"))
+
+
+_AS_THE_LAUNCHER_DOES = (
+    "CREATE SCHEMA compliance AUTHORIZATION weir_compliance_owner",
+    "GRANT USAGE ON SCHEMA compliance TO weir_compliance",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE weir_compliance_owner IN SCHEMA compliance "
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO weir_compliance",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE weir_compliance_owner IN SCHEMA compliance "
+    "GRANT USAGE, SELECT ON SEQUENCES TO weir_compliance",
+)
+
+
+async def _execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=5, command_timeout=30)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close(timeout=5)
 
 
 @pytest.fixture

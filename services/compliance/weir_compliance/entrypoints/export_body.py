@@ -52,7 +52,8 @@ def export_command(parsed: ExportBody, idempotency_key: str | None) -> ExportCom
     if not user_ids and not anonymous_ids:
         faults.append(FieldError("/subject", "at least one of user_id and anonymous_id", "none"))
     if parsed.recipient is not None and not is_recipient(parsed.recipient):
-        faults.append(FieldError("/recipient", "an age X25519 public key (age1…)", parsed.recipient))
+        # Not echoed in full: who mixes the two up has sent the secret key.
+        faults.append(FieldError("/recipient", "an age X25519 public key (age1…)", parsed.recipient[:4] + "…"))
     if idempotency_key is not None and not (0 < len(idempotency_key) <= 255 and idempotency_key.isprintable()):
         faults.append(FieldError(parameter="Idempotency-Key", expected="1 to 255 printable characters", got=""))
     if faults:
