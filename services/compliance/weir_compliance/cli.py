@@ -95,14 +95,15 @@ def list_(
     if json_:
         sys.stdout.write(json.dumps([_entry_document(row) for row in rows]) + "\n")
         return
-    table = Table("seq", "time", "who", "action", "on", "outcome", "detail", box=None)
+    if not rows:
+        console.print("no entries yet")
     for row in rows:
         entry = _entry_document(row)
         leaf = entry["entry"] or {}
         detail = " ".join(f"{key}={value}" for key, value in (entry["detail"] or {}).items())
-        members = (leaf.get(key, "?") for key in ("time", "actor", "action", "object", "outcome"))
-        table.add_row(str(row.seq), *(str(member) for member in members), detail)
-    console.print(table if rows else "no entries yet")
+        members = " ".join(str(leaf.get(key, "?")) for key in ("time", "outcome", "action", "object"))
+        # Lines, not a table: they are long, and somebody will search in them.
+        console.print(f"{row.seq:>6} {members} by {leaf.get('actor', '?')} {detail}", soft_wrap=True, markup=False)
 
 
 @export.command("decrypt")

@@ -1,6 +1,7 @@
 """The Temporal worker, inside the service's own process and loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -39,6 +40,8 @@ class RequestWorker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Work in hand gets five seconds, then is given back to the queue by its heartbeat time-out."""
+        # Activities log their own failures, as codes; the SDK would print each a second time, with its exception.
+        logging.getLogger("temporalio.activity").setLevel(logging.ERROR)
         client = await self._connected(stop)
         if client is None:
             return
