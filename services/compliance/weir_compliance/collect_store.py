@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from weir_common.ids import TenantId
+from weir_common.telemetry import meter
 
 from weir_compliance.domain.manifest import StoreReceipt
 from weir_compliance.domain.request_state import RequestState, StoreState
@@ -39,6 +40,12 @@ class CollectStore:
         self._parts = parts
         self._recipient_of = recipient_of
         self._clock = clock
+        self._attempts = meter().create_counter(
+            "weir.compliance.store.attempts", unit="{attempt}", description="Times that a service was asked, by outcome"
+        )
+        self._records = meter().create_counter(
+            "weir.compliance.store.records", unit="{record}", description="Records that services delivered"
+        )
 
     async def __call__(self, tenant_id: TenantId, request_id: UUID, store: str, progress: Progress) -> StoreReceipt:
         """`progress` is called with the number of records so far. StoreError subclasses say whether to try again."""
@@ -53,9 +60,12 @@ class CollectStore:
             receipt = await self._deliver(request, store, progress)
         except StoreError as error:
             retried = isinstance(error, StoreUnavailableError)
+            self._attempts.add(1, {"weir.store": store, "weir.outcome": error.code})
             await self._requests.store_fails(tenant_id, request_id, store, error.code, retried=retried)
             raise
         await self._requests.store_delivers(tenant_id, request_id, receipt, self._clock())
+        self._attempts.add(1, {"weir.store": store, "weir.outcome": "delivered"})
+        self._records.add(receipt.records, {"weir.store": store})
         return receipt
 
     async def _deliver(self, request: SubjectRequest, store: str, progress: Progress) -> StoreReceipt:

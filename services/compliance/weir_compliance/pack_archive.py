@@ -7,12 +7,16 @@ from uuid import UUID
 
 from weir_common.audit import AuditEntry
 from weir_common.ids import TenantId
+from weir_common.telemetry import meter
 
 from weir_compliance.domain.manifest import build_manifest
 from weir_compliance.domain.request_state import RequestState
 from weir_compliance.domain.subject_request import SubjectRequest
 from weir_compliance.errors import PartDamagedError, RequestGoneError
 from weir_compliance.ports import Archives, AuditLog, Clock, Fulfilment, PackedArchive, PackOrder, SubjectRequests
+
+# From a second, when all is well, over hours of an outage, to the month that the law gives.
+_ANSWER_BUCKETS_SECONDS = (1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400, 604_800, 2_678_400)
 
 
 class PackArchive:
@@ -33,6 +37,12 @@ class PackArchive:
         self._new_identity = new_identity
         self._clock = clock
         self._link = timedelta(seconds=link_seconds)
+        self._answered = meter().create_histogram(
+            "weir.compliance.request.time_to_answer",
+            unit="s",
+            description="From the receipt of a request to its archive",
+            explicit_bucket_boundaries_advisory=_ANSWER_BUCKETS_SECONDS,
+        )
 
     async def __call__(self, tenant_id: TenantId, request_id: UUID) -> Sequence[str]:
         """The stores that must deliver again first; empty when the archive is there and the request fulfilled."""
@@ -64,6 +74,8 @@ class PackArchive:
             return (error.store,)
         await self._fulfil(request, order, identity, packed)
         self._archives.remove_parts(request_id)
+        age = self._clock() - request.received_at
+        self._answered.record(age.total_seconds(), {"weir.regime": request.regime})
         return ()
 
     async def _fulfil(

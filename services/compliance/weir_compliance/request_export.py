@@ -9,6 +9,7 @@ from weir_common.auth import Principal
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId, uuid7
 from weir_common.problems import Conflict, FieldError, InvalidRequest
+from weir_common.telemetry import meter
 
 from weir_compliance.domain.deadline import due_at
 from weir_compliance.domain.request_state import RequestKind
@@ -38,6 +39,9 @@ class RequestExport:
         self._regimes = regimes
         self._workflows = workflows
         self._clock = clock
+        self._received = meter().create_counter(
+            "weir.compliance.requests", unit="{request}", description="Requests received, repeats left out"
+        )
 
     async def __call__(self, caller: Principal, command: ExportCommand) -> Received:
         """InvalidRequest for a regime that is not known, Conflict for an idempotency key used for another request."""
@@ -81,6 +85,8 @@ class RequestExport:
                 slug="idempotency-key-reused",
                 status=422,
             )
+        if received.created:
+            self._received.add(1, {"weir.regime": command.regime})
         try:
             await self._workflows.start_waiting()
         except RetryError as error:

@@ -18,7 +18,7 @@ from weir_compliance.domain.workflow_messages import EXPIRE_EXPORT, WORKFLOW_NAM
 from weir_compliance.entrypoints.workflow import SubjectRequestWorkflow
 
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))
-BRANCHES = {"fulfilled", "expired", "store_failure", "store_refused", "store_late_and_rerun", "part_lost"}
+BRANCHES = {"fulfilled", "cancelled", "expired", "store_failure", "store_refused", "store_late_and_rerun", "part_lost"}
 
 
 def recorded(path: Path) -> WorkflowHistory:

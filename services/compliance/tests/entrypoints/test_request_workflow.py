@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from weir_common.audit import AuditEntry
 from weir_common.auth import Principal
 from weir_common.ids import TenantId
@@ -255,6 +255,21 @@ async def test_an_archive_for_the_requesters_own_key_opens_with_it_and_no_key_is
     assert done.key_state is KeyState.RECIPIENT
     assert await deployment.requests.hand_out_key(tenant_id, done.request_id, done.received_at, audit_entry()) is None
     assert "manifest.json" in unpack(deployment.files.archive(done.request_id), identity)
+
+
+async def test_a_cancelled_workflow_leaves_the_request_open_and_says_so(
+    deployment: Any, officer: Principal, tenant_id: TenantId
+) -> None:
+    deployment.stores["fraud"].hold = asyncio.Event()
+    request = await deployment.ask(officer, tenant_id, SUBJECT)
+    await deployment.until(request, lambda found: found.missing_stores == ["fraud"])
+    handle = deployment.client.get_workflow_handle(workflow_id(request))
+    await handle.cancel()
+    told = await deployment.until(request, lambda found: found.escalation is not None)
+    assert (told.escalation, told.state) == ("workflow_cancelled", RequestState.RUNNING)
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    await save_history(deployment.client, request, "cancelled")
 
 
 async def test_a_request_is_started_once_however_often_it_is_tried(

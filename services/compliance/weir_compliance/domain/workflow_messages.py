@@ -44,8 +44,8 @@ class StoreOrder:
 
 @dataclass(frozen=True)
 class EscalationOrder:
-    """`reason`: `store_late`, `store_failed`, `archive_late` or `due_soon`. `store` is empty for a request as a
-    whole.
+    """`reason`: `store_late`, `store_failed`, `archive_late`, `due_soon` or `workflow_cancelled`. `store` is empty
+    for a request as a whole.
     """
 
     request_ref: str

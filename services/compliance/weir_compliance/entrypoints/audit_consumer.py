@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from weir_common.errors import QuarantineError
 from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import Record
+from weir_common.telemetry import meter
 
 from weir_compliance.adapters.postgres_audit import PostgresAuditAppender
 from weir_compliance.domain.audit_leaf import GENESIS, SALT_BYTES, AuditFact, UnwritableEntryError, write_leaf
@@ -27,6 +29,9 @@ class AppendAudit:
     def __init__(self, appender: PostgresAuditAppender, clock: Clock) -> None:
         self._appender = appender
         self._clock = clock
+        self._appended = meter().create_counter(
+            "weir.compliance.audit.entries", unit="{entry}", description="Entries appended to audit logs"
+        )
 
     async def apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
         by_tenant: dict[TenantId, list[AuditFact]] = {}
@@ -36,7 +41,8 @@ class AppendAudit:
         at: datetime = self._clock()
         for tenant_id, facts in sorted(by_tenant.items()):
             await transaction.as_tenant(tenant_id)
-            await self._appender.append(transaction.connection, tenant_id, facts, at)
+            appended = await self._appender.append(transaction.connection, tenant_id, facts, at)
+            transaction.after_commit(partial(self._appended.add, appended))
 
 
 def fact_of(record: Record) -> AuditFact:

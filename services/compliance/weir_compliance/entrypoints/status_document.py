@@ -32,7 +32,7 @@ class ArchiveDocument(msgspec.Struct):
 
 
 class EscalationDocument(msgspec.Struct):
-    """Why somebody has to look: store_late, store_failed, archive_late or due_soon."""
+    """Why somebody has to look: store_late, store_failed, archive_late, due_soon or workflow_cancelled."""
 
     reason: str
     at: datetime

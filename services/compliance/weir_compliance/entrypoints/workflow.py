@@ -56,6 +56,14 @@ class SubjectRequestWorkflow:
 
     @workflow.run
     async def run(self, request: SubjectRequestInput) -> str:
+        try:
+            return await self._answer(request)
+        except asyncio.CancelledError:
+            # Whoever cancels a workflow does not end the duty to answer: the request stays open, and says why.
+            await self._escalate(EscalationOrder(request.request_ref, "workflow_cancelled"))
+            raise
+
+    async def _answer(self, request: SubjectRequestInput) -> str:
         order = RequestOrder(request.request_ref)
         plan = await workflow.execute_activity(
             PLAN_REQUEST, order, result_type=RequestPlan, start_to_close_timeout=_SHORT, retry_policy=_FOREVER
