@@ -348,7 +348,9 @@ def audit_entry(tenant_id: TenantId) -> Callable[..., AuditEntry]:
 def a_receipt() -> Callable[..., StoreReceipt]:
     def make(store: str, records: int = 1) -> StoreReceipt:
         processing = (Processing("thing", "to test", "Art. 6(1)(f)", "a day"),)
-        return StoreReceipt(store, records, {"thing": records}, 10 * records, "ab" * 32, "all of it", processing)
+        return StoreReceipt(
+            store, records, {"thing": records} if records else {}, 10 * records, "ab" * 32, "all of it", processing
+        )
 
     return make
 
