@@ -56,8 +56,8 @@ class PostgresSubjectRequests:
                 """
                 INSERT INTO subject_request (tenant_id, request_id, kind, regime, state, sealed_subject,
                 subject_indexes,
-                    recipient, requested_by, idempotency_key, body_digest, received_at, due_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                    recipient, requested_by, idempotency_key, received_at, due_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                 ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
                 RETURNING true
                 """,
@@ -66,12 +66,11 @@ class PostgresSubjectRequests:
                 request.kind,
                 request.regime,
                 RequestState.RECEIVED,
-                self._seal(request.tenant_id, request.request_id, _SUBJECT, _encode(request.particulars)),
+                self._seal(request.tenant_id, request.request_id, _SUBJECT, _encode(request)),
                 blind_indexes(self._keys.index_keys(request.tenant_id)[0], request.particulars.subject),
                 request.recipient,
                 request.requested_by,
                 request.idempotency_key,
-                request.body_digest,
                 request.received_at,
                 request.due_at,
             )
@@ -300,16 +299,17 @@ class PostgresSubjectRequests:
         tasks = await connection.fetch(
             "SELECT * FROM store_task WHERE tenant_id = $1 AND request_id = $2 ORDER BY store", tenant_id, request_id
         )
+        sealed = msgspec.json.decode(self._open(tenant_id, request_id, _SUBJECT, row["sealed_subject"]), type=_Sealed)
         return SubjectRequest(
             tenant_id=tenant_id,
             request_id=row["request_id"],
             kind=RequestKind(row["kind"]),
             regime=row["regime"],
             state=RequestState(row["state"]),
-            particulars=_decode(self._open(tenant_id, request_id, _SUBJECT, row["sealed_subject"])),
+            particulars=Particulars(Subject(sealed.user_ids, sealed.anonymous_ids), sealed.reference, sealed.reason),
             recipient=row["recipient"],
             requested_by=row["requested_by"],
-            body_digest=row["body_digest"],
+            body_digest=sealed.body_digest,
             received_at=row["received_at"],
             due_at=row["due_at"],
             finished_at=row["finished_at"],
@@ -327,23 +327,27 @@ class PostgresSubjectRequests:
         return self._keys.open(purpose, tenant_id, request_id.bytes, sealed)
 
 
-class _SealedParticulars(msgspec.Struct, frozen=True):
+class _Sealed(msgspec.Struct, frozen=True):
+    """What is sealed of a request. The digest too: whoever knows a person's id could find a plain one by trying."""
+
     user_ids: tuple[str, ...]
     anonymous_ids: tuple[str, ...]
     reference: str
     reason: str
+    body_digest: bytes
 
 
-def _encode(particulars: Particulars) -> bytes:
-    subject = particulars.subject
+def _encode(request: NewRequest) -> bytes:
+    particulars = request.particulars
     return msgspec.json.encode(
-        _SealedParticulars(subject.user_ids, subject.anonymous_ids, particulars.reference, particulars.reason)
+        _Sealed(
+            particulars.subject.user_ids,
+            particulars.subject.anonymous_ids,
+            particulars.reference,
+            particulars.reason,
+            request.body_digest,
+        )
     )
-
-
-def _decode(plain: bytes) -> Particulars:
-    stored = msgspec.json.decode(plain, type=_SealedParticulars)
-    return Particulars(Subject(stored.user_ids, stored.anonymous_ids), stored.reference, stored.reason)
 
 
 def _key_state(row: asyncpg.Record) -> KeyState:

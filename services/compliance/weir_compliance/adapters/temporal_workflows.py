@@ -87,14 +87,6 @@ class TemporalRequestWorkflows:
             except TimeoutError:
                 continue
 
-    async def health(self) -> str | None:
-        """For readiness: None when Temporal answers."""
-        try:
-            alive = await self._client.service_client.check_health(timeout=timedelta(seconds=2))
-        except (RPCError, RuntimeError) as error:
-            return f"Temporal does not answer: {_reason(error)}"
-        return None if alive else "Temporal is not serving"
-
 
 def _reason(error: RPCError | RuntimeError) -> str:
     return error.status.name.lower() if isinstance(error, RPCError) else type(error).__name__

@@ -41,7 +41,6 @@ CREATE TABLE subject_request (
     recipient text,
     requested_by text NOT NULL,
     idempotency_key text,
-    body_digest bytea NOT NULL,
     received_at timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
     finished_at timestamptz,
