@@ -31,6 +31,7 @@ from weir_compliance.adapters.postgres_audit import PostgresAuditAppender, Postg
 from weir_compliance.adapters.postgres_regimes import PostgresRegimes
 from weir_compliance.adapters.postgres_requests import SCHEMA, PostgresSubjectRequests
 from weir_compliance.adapters.subject_data_client import GrpcSubjectData
+from weir_compliance.adapters.temporal_client import connect, temporal_runtime
 from weir_compliance.adapters.temporal_workflows import TemporalRequestWorkflows
 from weir_compliance.collect_store import CollectStore
 from weir_compliance.entrypoints.activities import RequestActivities
@@ -42,7 +43,7 @@ from weir_compliance.entrypoints.grpc_subject_data import ComplianceSubjectData
 from weir_compliance.entrypoints.http_audit import audit_router
 from weir_compliance.entrypoints.http_exports import exports_router
 from weir_compliance.entrypoints.status_document import SubjectRequestDocument
-from weir_compliance.entrypoints.worker import RequestWorker, connect
+from weir_compliance.entrypoints.worker import RequestWorker
 from weir_compliance.escalate_request import EscalateRequest
 from weir_compliance.expire_export import ExpireExport
 from weir_compliance.fetch_export import FetchExport
@@ -92,7 +93,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         channels = {store: await stack.enter_async_context(grpc_channel(target)) for store, target in stores.items()}
         converter = sealing_converter(keys)
-        temporal = await connect(settings.temporal, converter, lazy=True)
+        runtime = temporal_runtime()
+        temporal = await connect(settings.temporal, converter, runtime=runtime, lazy=True)
 
         audit = AuditTrail(publisher, SERVICE)
         outbox = OutboxRelay(pool, SCHEMA, publisher)
@@ -123,7 +125,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
 
         directory = CredentialDirectory(settings.kafka)
         meter = RequestMeter(publisher, SERVICE)
-        worker = RequestWorker(settings.temporal, converter, settings.task_queue, activities.all())
+        worker = RequestWorker(settings.temporal, converter, settings.task_queue, activities.all(), runtime)
         appender = Consumer(
             service=SERVICE,
             name="audit",

@@ -30,12 +30,13 @@ from weir_compliance.adapters.postgres_audit import PostgresAuditLog
 from weir_compliance.adapters.postgres_regimes import PostgresRegimes
 from weir_compliance.adapters.postgres_requests import PostgresSubjectRequests
 from weir_compliance.adapters.subject_data_client import GrpcSubjectData
+from weir_compliance.adapters.temporal_client import connect
 from weir_compliance.adapters.temporal_workflows import TemporalRequestWorkflows
 from weir_compliance.collect_store import CollectStore
 from weir_compliance.domain.subject import Subject
 from weir_compliance.domain.subject_request import Particulars, SubjectRequest
 from weir_compliance.entrypoints.activities import RequestActivities
-from weir_compliance.entrypoints.worker import RequestWorker, connect
+from weir_compliance.entrypoints.worker import RequestWorker
 from weir_compliance.escalate_request import EscalateRequest
 from weir_compliance.expire_export import ExpireExport
 from weir_compliance.pack_archive import PackArchive

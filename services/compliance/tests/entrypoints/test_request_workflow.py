@@ -138,8 +138,12 @@ async def test_the_hunter_finds_what_is_there(deployment: Any, tenant_id: Tenant
         await handle.terminate()
 
 
-async def test_the_words_of_a_failing_service_do_not_reach_the_history(
-    deployment: Any, officer: Principal, tenant_id: TenantId
+async def test_the_words_of_a_failing_service_reach_neither_the_history_nor_the_log(
+    deployment: Any,
+    officer: Principal,
+    tenant_id: TenantId,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     fraud = deployment.stores["fraud"]
     fraud.refusal = (grpc.StatusCode.INTERNAL, f"could not read {PLANTED[1]} at {PLANTED[2]}")
@@ -153,6 +157,10 @@ async def test_the_words_of_a_failing_service_do_not_reach_the_history(
     assert done.tasks["fraud"].error_code is None
     history = await raw_history(deployment.client, workflow_id(request))
     assert hunt(history, [*PLANTED, "planted", "could not read"]) == []
+    out, err = capfd.readouterr()
+    logged = out + err + caplog.text
+    assert str(request.request_id) in logged, "the failures were logged, so there was something to hunt in"
+    assert hunt(logged.encode(), [*PLANTED, "planted", "could not read"]) == []
     await save_history(deployment.client, request, "store_failure")
 
 

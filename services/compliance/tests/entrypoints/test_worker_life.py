@@ -12,9 +12,10 @@ from weir_common.settings import TemporalSettings
 from weir_compliance.adapters.export_key import ExportKeyRing
 from weir_compliance.adapters.payload_codec import sealing_converter
 from weir_compliance.adapters.postgres_regimes import PostgresRegimes
+from weir_compliance.adapters.temporal_client import connect
 from weir_compliance.adapters.temporal_workflows import TemporalRequestWorkflows
 from weir_compliance.domain.request_state import RequestState
-from weir_compliance.entrypoints.worker import RequestWorker, connect
+from weir_compliance.entrypoints.worker import RequestWorker
 from weir_compliance.request_export import RequestExport
 
 pytestmark = pytest.mark.integration

@@ -8,11 +8,12 @@ from typing import Any
 
 import structlog
 from temporalio.client import Client
-from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.converter import DataConverter
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from weir_common.settings import TemporalSettings
 
+from weir_compliance.adapters.temporal_client import connect
 from weir_compliance.entrypoints.workflow import SubjectRequestWorkflow
 
 log = structlog.get_logger(__name__)
@@ -31,11 +32,13 @@ class RequestWorker:
         converter: DataConverter,
         task_queue: str,
         activities: Sequence[Callable[..., Any]],
+        runtime: Runtime | None = None,
     ) -> None:
         self._temporal = temporal
         self._converter = converter
         self._task_queue = task_queue
         self._activities = activities
+        self._runtime = runtime
         self._working = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -75,7 +78,7 @@ class RequestWorker:
         while not stop.is_set():
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
-                    return await connect(self._temporal, self._converter)
+                    return await connect(self._temporal, self._converter, runtime=self._runtime)
             except (RuntimeError, OSError, TimeoutError) as error:
                 log.warning("Temporal does not answer yet", target=self._temporal.target, error=type(error).__name__)
             try:
@@ -84,14 +87,3 @@ class RequestWorker:
             except TimeoutError:
                 delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
         return None
-
-
-async def connect(temporal: TemporalSettings, converter: DataConverter, *, lazy: bool = False) -> Client:
-    """A client whose payloads and failures are sealed. `lazy` connects with the first call."""
-    return await Client.connect(
-        temporal.target,
-        namespace=temporal.namespace,
-        data_converter=converter,
-        interceptors=[TracingInterceptor()],
-        lazy=lazy,
-    )
