@@ -23,11 +23,11 @@ Report = Callable[[str], None]
 """Shows a few words beside the component's progress line while a long step runs ("building kube-apiserver, 6 min the first time")."""
 
 
-class NotReady(Exception):  # noqa: N818 - a state, not an error: the launcher asks again until the deadline
+class NotReady(Exception):
     """The component was asked and does not serve yet. The text says what was asked and what came back."""
 
 
-class CannotStart(Exception):  # noqa: N818 - reads as a sentence where it is raised
+class CannotStart(Exception):
     """The component cannot be started on this machine as it stands.
 
     `advice` is one sentence that tells a newcomer what to do; it is printed under the error.
@@ -67,7 +67,7 @@ class Component(ABC):
     advice: str = ""
     """What to do when it does not start; printed under its last log lines."""
 
-    def missing(self, mesh: Mesh) -> str | None:  # noqa: ARG002
+    def missing(self, mesh: Mesh) -> str | None:
         """Why this component is left out of a start that did not name it (None: it is not left out)."""
         return None
 
@@ -88,6 +88,6 @@ class Component(ABC):
     async def settle(self, mesh: Mesh) -> None:  # noqa: B027
         """Idempotent work once it serves: roles, namespaces, API objects. Dependants wait for it."""
 
-    def url(self, mesh: Mesh) -> str | None:  # noqa: ARG002
+    def url(self, mesh: Mesh) -> str | None:
         """The address that a person would look at, printed on the progress line."""
         return None

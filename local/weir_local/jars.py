@@ -67,7 +67,8 @@ def cached_jars(cache: Path, report: Report) -> Path:
         with ThreadPoolExecutor(4) as threads:
             for _ in threads.map(lambda jar: _fetch(context, jar, draft), jars):
                 done += 1
-                report(f"downloading Kafka's jars, {done} of {len(jars)}")
+                if done % 15 == 0 or done == len(jars):
+                    report(f"downloading Kafka's jars, {done} of {len(jars)}")
         try:
             draft.rename(folder)
         except OSError:

@@ -15,7 +15,7 @@ FIRST, LAST = 18_000, 32_000
 """Below Linux's ephemeral range (32768…), so that no outgoing connection takes a port while its component is stopped."""
 
 
-class NoFreePort(Exception):  # noqa: N818
+class NoFreePort(Exception):
     """Every port of the range is taken."""
 
 

@@ -38,9 +38,10 @@ class PostgresSettings(Section):
 
 
 class KafkaSettings(Section):
-    """``host:port[,host:port]``."""
+    """``host:port[,host:port]``. ``replication_factor`` is that of topics that we create: 1 on one broker, 3 in production."""
 
     bootstrap_servers: str
+    replication_factor: int = Field(default=1, ge=1)
     request_timeout_seconds: float = Field(default=10.0, gt=0)
 
 

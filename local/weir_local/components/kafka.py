@@ -6,7 +6,6 @@ import asyncio
 import base64
 import secrets
 import uuid
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,13 +51,12 @@ LOG_CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Kafka(Component):
-    name: str = "kafka"
-    ports: tuple[str, ...] = ("kafka", "kafka-controller")
-    start_seconds: float = 90
-    stop_seconds: float = 20
-    advice: str = "If it says that a log directory is locked or corrupt: `weir down`, then `weir up`; `weir doctor` checks the disk."
+    name = "kafka"
+    ports = ("kafka", "kafka-controller")
+    start_seconds = 90.0
+    stop_seconds = 20.0
+    advice = "If it says that a log directory is locked or corrupt: `weir down`, then `weir up`; `weir doctor` checks the disk."
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         jars = await asyncio.to_thread(cached_jars, mesh.cache, report)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,7 +30,7 @@ SETTINGS = {
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "wal_level": "replica",
-    "wal_compression": "lz4",
+    "wal_compression": "pglz",
     "min_wal_size": "256MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -50,12 +49,11 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Postgres(Component):
-    name: str = "postgres"
-    ports: tuple[str, ...] = ("postgres",)
-    stop_signal: signal.Signals = signal.SIGINT  # "fast": ends the sessions, not the transactions' durability
-    advice: str = "If it says that another server uses the data directory: `weir down`, then `weir up`."
+    name = "postgres"
+    ports = ("postgres",)
+    stop_signal = signal.SIGINT  # "fast": ends the sessions, not the transactions' durability
+    advice = "If it says that another server uses the data directory: `weir down`, then `weir up`."
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         installed = binaries()
@@ -152,7 +150,10 @@ async def _initdb(mesh: Mesh, runner: Runner) -> None:
 
 def _configure(runner: Runner, port: int) -> None:
     settings = SETTINGS | {"port": str(port)}
-    lines = ["# Written by `weir up`; changes here are lost.", *(f"{name} = '{value}'" for name, value in settings.items())]
+    lines = [
+        "# Written by `weir up`; changes here are lost.",
+        *(f"{name} = '{value}'" for name, value in settings.items()),
+    ]
     _replace(runner, "postgresql.conf", "\n".join(lines) + "\n")
     _replace(
         runner,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from weir_local.mesh import Mesh
 NAMESPACE = "default"
 
 
-@dataclass(frozen=True, slots=True)
 class Temporal(Component):
-    name: str = "temporal"
-    ports: tuple[str, ...] = ("temporal", "temporal-ui", "temporal-metrics", "temporal-http")
+    name = "temporal"
+    ports = ("temporal", "temporal-ui", "temporal-metrics", "temporal-http")
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         mesh.folder("temporal")

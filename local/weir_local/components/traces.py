@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 import grpc
 import httpx
@@ -13,10 +12,9 @@ from weir_local.component import Component, Launch, NotReady, Report
 from weir_local.mesh import Mesh
 
 
-@dataclass(frozen=True, slots=True)
 class Traces(Component):
-    name: str = "traces"
-    ports: tuple[str, ...] = ("traces-otlp", "traces-http")
+    name = "traces"
+    ports = ("traces-otlp", "traces-http")
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         mesh.folder("traces")
@@ -24,7 +22,13 @@ class Traces(Component):
     def launch(self, mesh: Mesh) -> Launch:
         return Launch(
             (
-                *(sys.executable, "-m", "weir_local.tracestore", "--database", str(mesh.state / "traces" / "traces.db")),
+                *(
+                    sys.executable,
+                    "-m",
+                    "weir_local.tracestore",
+                    "--database",
+                    str(mesh.state / "traces" / "traces.db"),
+                ),
                 *("--otlp-port", str(mesh.port("traces-otlp")), "--http-port", str(mesh.port("traces-http"))),
             )
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,11 +19,10 @@ OPERATOR = "weir"
 SERVICE_RIGHTS = "~* &* +@all -@admin -@dangerous +info +sort"
 
 
-@dataclass(frozen=True, slots=True)
 class Valkey(Component):
-    name: str = "valkey"
-    ports: tuple[str, ...] = ("valkey",)
-    advice: str = "If it cannot load its append-only file: `weir down`, remove .weir/valkey/, `weir up` (all of it can be rebuilt)."
+    name = "valkey"
+    ports = ("valkey",)
+    advice = "If it cannot load its append-only file: `weir down`, remove .weir/valkey/, `weir up` (all of it can be rebuilt)."
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         folder = mesh.folder("valkey", mode=0o700)

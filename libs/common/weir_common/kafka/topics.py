@@ -77,9 +77,7 @@ async def ensure_topics(
                 NewTopic(
                     name=topic.name,
                     num_partitions=topic.partitions,
-                    # -1 is the broker's default; aiokafka takes it only beside an assignment, and an empty one is none.
-                    replication_factor=-1,
-                    replica_assignments={},
+                    replication_factor=settings.replication_factor,
                     topic_configs=topic.topic_configs(),
                 )
                 for topic in topics
