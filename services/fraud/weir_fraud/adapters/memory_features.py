@@ -1,0 +1,36 @@
+"""The online histories in memory, by the offline computation: for tests, and for what-if runs without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weir_common.ids import EventId, TenantId
+
+from weir_fraud.domain.aggregate import Aggregate
+from weir_fraud.domain.history import Histories, Snapshot
+from weir_fraud.domain.payment import Payment, hash48, observation_of, pack
+
+
+class MemoryFeatures:
+    """Snapshots never expire here."""
+
+    def __init__(self, plan: Sequence[Aggregate]) -> None:
+        self._plan = tuple(plan)
+        self._tenants: dict[TenantId, Histories] = {}
+        self._snapshots: dict[tuple[TenantId, EventId], Snapshot] = {}
+
+    async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
+        answers = []
+        for payment in payments:
+            key = (payment.tenant_id, payment.event_id)
+            if key not in self._snapshots:
+                histories = self._tenants.setdefault(payment.tenant_id, Histories(self._plan))
+                self._snapshots[key] = histories.observe(observation_of(payment))
+            answers.append(self._snapshots[key])
+        return answers
+
+    async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:
+        histories = self._tenants.get(tenant_id)
+        if histories is None:
+            return b""
+        return b"".join(pack(row) for user in users for row in histories.of_user(hash48("user", user)))

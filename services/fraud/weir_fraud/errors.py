@@ -1,0 +1,30 @@
+"""The errors of fraud; each says what the caller must do.
+
+WeirError
+ ├─ RetryError
+ │   ├─ FeatureStoreUnavailable    Valkey does not answer: nothing is decided
+ │   └─ DecisionStoreUnavailable   PostgreSQL does not answer: the decision is not made, ask again
+ └─ StopError
+     ├─ ModelMissing               there is no usable model: train one (the message has the command)
+     └─ ExplanationError           contributions do not add up to the margin, or the two runtimes disagree: no decision may leave
+"""
+
+from __future__ import annotations
+
+from weir_common.errors import RetryError, StopError
+
+
+class FeatureStoreUnavailable(RetryError):
+    """Valkey does not answer."""
+
+
+class DecisionStoreUnavailable(RetryError):
+    """PostgreSQL does not answer."""
+
+
+class ModelMissing(StopError):
+    """There is no model, or not one that this release can use."""
+
+
+class ExplanationError(StopError):
+    """A score that its explanation does not explain."""
