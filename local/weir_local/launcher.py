@@ -3,65 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import json
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from weir_local.component import CannotStart, Component
+from weir_local.logfiles import rotate, tail
 from weir_local.mesh import Mesh
 from weir_local.ports import is_free
-from weir_local.processes import Processes, settings_digest
-
-State = Literal["waiting", "preparing", "starting", "running", "failed", "left out", "stopped", "dead"]
+from weir_local.processes import Processes, Running, settings_digest
+from weir_local.status import Observer, State, Status, write_mesh_file
 
 READY_QUESTION_SECONDS = 5.0
-LOG_LINES = 15
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 0.25
 
 
-@dataclass
-class Status:
-    """What is known of one component. ``seconds`` is from the first step until it served."""
-
-    name: str
-    state: State
-    detail: str = ""
-    url: str | None = None
-    pid: int | None = None
-    seconds: float | None = None
-    log: str | None = None
-    advice: str = ""
-    last_lines: list[str] | None = None
-    exit_code: int | None = None
+class UnknownComponent(Exception):
+    """A name that no component has; the text lists those that there are."""
 
 
-Observer = Callable[[Status], None]
-
-
-class Busy(Exception):
-    """Another `weir up` or `weir down` of this state directory is at work."""
-
-
-@contextmanager
-def exclusive(mesh: Mesh) -> Iterator[None]:
-    """Only one launcher at a time. The lock is a flock, so it dies with its holder."""
-    with (mesh.folder() / "launcher.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(f"another weir command is starting or stopping {mesh.state}") from error
-        yield
+class DidNotServe(Exception):
+    """The process ended, or did not answer in time."""
 
 
 class Launcher:
-    """One mesh and its components."""
+    """One mesh and its components. Its methods need the mesh's lock, except `status`."""
 
     def __init__(self, mesh: Mesh, components: Sequence[Component], observe: Observer = lambda _: None) -> None:
         self._mesh = mesh
@@ -72,47 +38,40 @@ class Launcher:
     async def up(self, only: Sequence[str] | None = None) -> list[Status]:
         """Start what is missing; what runs with the same settings is only asked. Gives one status a component.
 
-        When one fails the others of this start are finished, not torn down: their logs help to see why.
+        When one fails, the others of this start are finished, not torn down: their logs help to see why.
         """
         chosen = self._choose(only)
-        settled: dict[str, asyncio.Future[bool]] = {name: asyncio.get_running_loop().create_future() for name in chosen}
-        statuses = {name: Status(name, "waiting", log=str(self._mesh.log(name))) for name in chosen}
+        await self._clear_the_way(chosen)
+        loop = asyncio.get_running_loop()
+        settled: dict[str, asyncio.Future[bool]] = {component.name: loop.create_future() for component in chosen}
+        statuses = [Status(component.name, "waiting", log=str(self._mesh.log(component.name))) for component in chosen]
 
-        async def bring(component: Component) -> None:
-            status = statuses[component.name]
+        async def bring(component: Component, status: Status) -> None:
             try:
-                good = await self._bring(component, status, settled)
-            except BaseException:
-                settled[component.name].cancel()
-                raise
-            settled[component.name].set_result(good)
+                settled[component.name].set_result(await self._bring(component, status, settled))
+            finally:
+                settled[component.name].cancel()  # does nothing unless the line above was interrupted
+            self._write([status], started=True)
 
         async with asyncio.TaskGroup() as group:
-            for name in chosen:
-                group.create_task(bring(self._components[name]), name=name)
-        self._write_state(list(statuses.values()))
-        return list(statuses.values())
+            for component, status in zip(chosen, statuses, strict=True):
+                group.create_task(bring(component, status), name=component.name)
+        return statuses
 
     async def down(self, only: Sequence[str] | None = None) -> list[str]:
         """Stop dependants before what they depend on; then whatever else carries our marker. Gives what was stopped."""
-        chosen = list(only) if only is not None else list(self._components)
+        left = {component.name: component for component in self._choose(only)}
         stopped: list[str] = []
-        left = {name for name in chosen if name in self._components}
         while left:
-            # A component goes when none of those that are left depends on it.
-            free = [
-                name
-                for name in left
-                if not any(name in self._components[other].depends_on for other in left if other != name)
-            ] or list(left)
-            results = await asyncio.gather(*(self._stop(name) for name in free))
-            stopped += [name for name, was_running in zip(free, results, strict=True) if was_running]
-            left -= set(free)
-        if only is None:
-            for identity in self._processes.marked():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(identity.pid, signal.SIGKILL)
-                stopped.append(f"pid {identity.pid}")
+            needed = {name for component in left.values() for name in component.depends_on}
+            free = [component for name, component in left.items() if name not in needed] or list(left.values())
+            results = await asyncio.gather(*(self._stop(component) for component in free))
+            self._write([self._stopped(component) for component in free])
+            stopped += [component.name for component, was_running in zip(free, results, strict=True) if was_running]
+            for component in free:
+                del left[component.name]
+        if only is None and (strays := await self._processes.kill_marked()):
+            stopped.append(f"{strays} left-over process{'es' if strays > 1 else ''}")
         return stopped
 
     async def restart(self, name: str) -> list[Status]:
@@ -122,80 +81,52 @@ class Launcher:
 
     async def status(self) -> list[Status]:
         """Ask every component now."""
-
-        async def one(component: Component) -> Status:
-            name = component.name
-            status = Status(name, "stopped", log=str(self._mesh.log(name)), url=component.url(self._mesh))
-            last = self._processes.last(name)
-            if last is None:
-                return status
-            if self._processes.alive(name) is None:
-                status.state, status.exit_code = "dead", self._processes.exit_code(name)
-                status.last_lines = tail(self._mesh.log(name))
-                status.advice = component.advice or f"`weir restart {name}` starts it again."
-                return status
-            status.pid = last.identity.pid
-            status.seconds = time.time() - last.started_at
-            try:
-                async with asyncio.timeout(READY_QUESTION_SECONDS):
-                    await component.ready(self._mesh)
-            except Exception as error:  # noqa: BLE001 - any answer but yes is shown as it is
-                status.state, status.detail = "failed", _words(error)
-                return status
-            status.state = "running"
-            return status
-
-        return list(await asyncio.gather(*(one(component) for component in self._components.values())))
+        return list(await asyncio.gather(*(self._ask(component) for component in self._components.values())))
 
     # ── one component ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _bring(self, component: Component, status: Status, settled: dict[str, asyncio.Future[bool]]) -> bool:
-        mesh, name = self._mesh, component.name
-        reason = component.missing(mesh)
+    async def _clear_the_way(self, chosen: Sequence[Component]) -> None:
+        """End what a killed launcher or component left behind, and give up ports that a stranger took meanwhile.
+
+        Before anything else, because configuration that is rendered later names other components' ports.
+        """
+        missing = [component for component in chosen if self._processes.alive(component.name) is None]
+        if self._processes.marked():
+            for component in missing:
+                await self._processes.kill_marked(component.name)
+        for component in missing:
+            for port in component.ports:
+                if not is_free(self._mesh.port(port)):
+                    self._mesh.ports.replace(port)
+
+    async def _bring(self, component: Component, status: Status, settled: Mapping[str, asyncio.Future[bool]]) -> bool:
+        reason = component.missing(self._mesh)
         if reason is not None:
             return self._tell(status, "left out", reason)
+        status.url = component.url(self._mesh)
+        began = time.monotonic()
         preparing = asyncio.create_task(self._prepare(component, status))
         try:
             for dependency in component.depends_on:
+                # One that was left out is no obstacle: whoever needs it says so in its own health.
                 if dependency in settled and not await asyncio.shield(settled[dependency]):
-                    preparing.cancel()
-                    return self._tell(status, "failed", f"needs {dependency}")
-            began = time.monotonic()
+                    if self._left_out(dependency):
+                        continue
+                    status.advice = f"Mend {dependency} first; then `weir up` starts the rest."
+                    return self._tell(status, "failed", f"it needs {dependency}, which did not start")
             await preparing
+            began = time.monotonic()
+            await self._start(component, status)
         except CannotStart as error:
             status.advice = error.advice
             return self._tell(status, "failed", str(error))
-        finally:
-            preparing.cancel()
-        status.url = component.url(mesh)
-        try:
-            launch = component.launch(mesh)
-            running = self._processes.alive(name)
-            if running is not None and running.settings != settings_digest(launch):
-                self._tell(status, "starting", "its settings have changed: restarting")
-                await self._stop(name)
-                running = None
-            if running is None:
-                await self._processes.stop(name, component.stop_signal, component.stop_seconds)
-                taken = [port for port in component.ports if not is_free(mesh.port(port))]
-                if taken:
-                    status.advice = "`weir doctor` shows who holds it; `weir down --purge` chooses new ports."
-                    return self._tell(
-                        status, "failed", f"port {mesh.port(taken[0])} ({taken[0]}) is in use by another program"
-                    )
-                self._tell(status, "starting")
-                running = self._processes.start(name, launch, mesh.log(name))
-            status.pid = running.identity.pid
-            await self._until_ready(component, status)
-            await component.settle(mesh)
-        except CannotStart as error:
-            status.advice = error.advice
-            return self._tell(status, "failed", str(error))
-        except Exception as error:  # noqa: BLE001 - shown with the component's own last words
-            status.last_lines = tail(mesh.log(name))
-            status.exit_code = self._processes.exit_code(name)
-            status.advice = status.advice or component.advice or f"`weir logs {name}` shows all of it."
+        except Exception as error:  # noqa: BLE001 - shown with the component's own last words; the others go on
+            status.last_lines = tail(self._mesh.log(component.name))
+            status.exit_code = self._processes.exit_code(component.name)
+            status.advice = component.advice or f"`weir logs {component.name}` shows all of it."
             return self._tell(status, "failed", _words(error))
+        finally:
+            await _end(preparing)
         status.seconds = time.monotonic() - began
         return self._tell(status, "running")
 
@@ -205,94 +136,111 @@ class Launcher:
 
         await component.prepare(self._mesh, report)
 
-    async def _until_ready(self, component: Component, status: Status) -> None:
+    async def _start(self, component: Component, status: Status) -> None:
+        launch = component.launch(self._mesh)
+        running = self._processes.alive(component.name)
+        if running is not None and running.settings != settings_digest(launch):
+            self._tell(status, "starting", "its settings have changed: restarting")
+            await self._stop(component)
+            running = None
+        if running is None:
+            self._tell(status, "starting")
+            log = self._mesh.log(component.name)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            rotate(log)
+            running = self._processes.start(component.name, launch, log)
+        status.pid = running.identity.pid
+        await self._until_ready(component, running, status)
+        await component.settle(self._mesh)
+
+    async def _until_ready(self, component: Component, running: Running, status: Status) -> None:
         deadline = time.monotonic() + component.start_seconds
-        pause = 0.05
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 async with asyncio.timeout(READY_QUESTION_SECONDS):
                     await component.ready(self._mesh)
             except Exception as error:
-                if self._processes.alive(component.name) is None:
+                if not running.identity.alive():
+                    await asyncio.sleep(pause)  # the shell that waits for it is writing its exit code
                     code = self._processes.exit_code(component.name)
-                    raise RuntimeError(
-                        f"it ended{'' if code is None else f' with code {code}'} before it served"
-                    ) from error
+                    ending = "" if code is None else f" with exit code {code}"
+                    raise DidNotServe(f"it ended{ending} before it served") from error
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"not ready after {component.start_seconds:.0f} s: {_words(error)}") from error
+                    message = f"it does not serve after {component.start_seconds:.0f} s: {_words(error)}"
+                    raise DidNotServe(message) from error
                 status.detail = _words(error)
             else:
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.5)
+            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
-    async def _stop(self, name: str) -> bool:
-        component = self._components[name]
-        was_running = await self._processes.stop(name, component.stop_signal, component.stop_seconds)
-        self._processes.forget(name)
+    async def _ask(self, component: Component) -> Status:
+        name = component.name
+        status = self._stopped(component)
+        last = self._processes.last(name)
+        if last is None:
+            return status
+        status.url = component.url(self._mesh)
+        if not last.identity.alive():
+            status.state, status.exit_code = "dead", self._processes.exit_code(name)
+            status.last_lines = tail(self._mesh.log(name))
+            status.advice = f"`weir restart {name}` starts it again."
+            return status
+        status.pid = last.identity.pid
+        status.seconds = time.time() - last.started_at
+        try:
+            async with asyncio.timeout(READY_QUESTION_SECONDS):
+                await component.ready(self._mesh)
+        except Exception as error:  # noqa: BLE001 - any answer but yes is shown as it is
+            status.state, status.detail = "not serving", _words(error)
+            status.last_lines = tail(self._mesh.log(name))
+            status.advice = f"`weir logs {name}` shows more; `weir restart {name}` starts it again."
+            return status
+        status.state = "running"
+        return status
+
+    async def _stop(self, component: Component) -> bool:
+        was_running = await self._processes.stop(component.name, component.stop_signal, component.stop_seconds)
+        self._processes.forget(component.name)
         return was_running
+
+    def _stopped(self, component: Component) -> Status:
+        return Status(component.name, "stopped", log=str(self._mesh.log(component.name)))
+
+    def _left_out(self, name: str) -> bool:
+        return self._components[name].missing(self._mesh) is not None
 
     def _tell(self, status: Status, state: State, detail: str = "") -> bool:
         status.state, status.detail = state, detail
         self._observe(status)
         return state == "running"
 
-    def _choose(self, only: Sequence[str] | None) -> list[str]:
+    def _choose(self, only: Sequence[str] | None) -> list[Component]:
         if only is None:
-            return list(self._components)
+            return list(self._components.values())
         unknown = [name for name in only if name not in self._components]
         if unknown:
-            raise KeyError(f"there is no component {unknown[0]!r}; there are: {', '.join(self._components)}")
-        return [name for name in self._components if name in only]
+            raise UnknownComponent(f"there is no component {unknown[0]!r}; there are: {', '.join(self._components)}")
+        return [component for name, component in self._components.items() if name in only]
 
-    def _write_state(self, statuses: Sequence[Status]) -> None:
-        path = self._mesh.folder() / "mesh.json"
-        known: dict[str, object] = {}
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            known = json.loads(path.read_text())["components"]
-        for status in statuses:
-            component = self._components[status.name]
-            known[status.name] = {**asdict(status), "ports": {port: self._mesh.port(port) for port in component.ports}}
-        draft = path.with_suffix(".draft")
-        document = {"state_dir": str(self._mesh.state), "kubernetes": self._mesh.kubernetes, "components": known}
-        draft.write_text(json.dumps(document, indent=2) + "\n")
-        draft.replace(path)
+    def _write(self, statuses: Sequence[Status], *, started: bool = False) -> None:
+        write_mesh_file(self._mesh, list(self._components.values()), statuses, remember_kubernetes=started)
 
 
-def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a log; empty if there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 64_000))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        return []
-
-
-async def follow(logs: dict[str, Path]) -> AsyncIterator[tuple[str, str]]:
-    """(component, line) as lines are written, from now on; a log that is truncated or made later is picked up."""
-    offsets = {name: path.stat().st_size if path.exists() else 0 for name, path in logs.items()}
-    while True:
-        quiet = True
-        for name, path in logs.items():
-            if not path.exists():
-                continue
-            size = path.stat().st_size
-            offsets[name] = min(offsets[name], size)
-            if size > offsets[name]:
-                with path.open("rb") as file:
-                    file.seek(offsets[name])
-                    chunk = file.read(1_000_000)
-                complete = chunk.rfind(b"\n") + 1
-                offsets[name] += complete
-                for line in chunk[:complete].decode(errors="replace").splitlines():
-                    quiet = False
-                    yield name, line
-        if quiet:
-            await asyncio.sleep(0.2)
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel if it still runs, and collect what it raised: that was shown, or does not matter any more."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 def _words(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return text or type(error).__name__
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    text = " ".join(str(error).split())
+    details = getattr(error, "details", None)  # gRPC's own text is a page long, its details are one line
+    if callable(details):
+        text = str(details())
+    return text[:300] or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Mesh:
         return path
 
     def log(self, component: str) -> Path:
-        return self.folder("logs") / f"{component}.log"
+        return self.state / "logs" / f"{component}.log"
 
     def secrets_folder(self) -> Path:
         return self.folder("secrets", mode=0o700)
@@ -69,16 +70,36 @@ class Mesh:
         return path
 
 
+def python() -> str:
+    """This environment's interpreter under one name, however `weir` was invoked: a component's command must not
+    depend on that, or the next `weir up` would see changed settings and restart it.
+    """
+    return str(Path(sys.prefix) / "bin" / "python")
+
+
+def program(name: str) -> Path | None:
+    """A program that a package put beside the interpreter; None if it is not installed."""
+    path = Path(sys.prefix) / "bin" / name
+    return path if path.is_file() else None
+
+
 def default_state_directory(environment: Mapping[str, str], start: Path) -> Path:
-    """WEIR_STATE_DIR, else `.weir` beside the checkout's root pyproject.toml at or above `start`, else `start/.weir`."""
+    """WEIR_STATE_DIR, else `.weir` of the checkout that `start` is in, else of the checkout that this code is in,
+    else `start/.weir`.
+    """
     named = environment.get("WEIR_STATE_DIR")
     if named:
         return Path(named).expanduser().absolute()
+    checkout = _checkout(start) or _checkout(Path(__file__)) or start
+    return checkout / ".weir"
+
+
+def _checkout(start: Path) -> Path | None:
     for folder in (start, *start.parents):
         project = folder / "pyproject.toml"
         if project.is_file() and "[tool.uv.workspace]" in project.read_text():
-            return folder / ".weir"
-    return start / ".weir"
+            return folder
+    return None
 
 
 def default_cache_directory(environment: Mapping[str, str]) -> Path:

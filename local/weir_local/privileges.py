@@ -13,11 +13,11 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from weir_local.mesh import python
 from weir_local.unprivileged import USER
 
 FOREIGN_ROOT = Path("/var/lib/weir")
@@ -62,7 +62,7 @@ def postgres_runner(state: Path, installed: Path) -> Runner:
     plain = Runner(installed, state / "postgres")
     if os.geteuid() != 0:
         return plain
-    wrapper = (sys.executable, "-I", str(Path(__file__).with_name("unprivileged.py")))
+    wrapper = (python(), "-I", str(Path(__file__).with_name("unprivileged.py")))
     if not foreign_folder(state).exists() and user_namespaces_work():
         return Runner(plain.binaries, plain.folder, (*wrapper, "namespace"))
     return Runner(foreign_folder(state) / "pgsql", foreign_folder(state), (*wrapper, "user"), USER)
@@ -88,7 +88,7 @@ def copy_binaries(runner: Runner, installed: Path) -> None:
 def user_namespaces_work() -> bool:
     """Try it in a child: what counts is not a sysctl's value but whether this kernel, here, does it."""
     probe = subprocess.run(
-        (sys.executable, "-I", str(Path(__file__).with_name("unprivileged.py")), "namespace", "/bin/true"),
+        (python(), "-I", str(Path(__file__).with_name("unprivileged.py")), "namespace", "/bin/true"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PROBE_SECONDS,

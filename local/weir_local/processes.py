@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ STATE_MARKER = "WEIR_STATE_DIR"
 COMPONENT_MARKER = "WEIR_COMPONENT"
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
+
+EXIT_CODE_SECONDS = 0.05
+"""The waiting shell needs an instant, after the component's end, to write the exit code and go."""
+KILL_SECONDS = 10.0
 
 # $1 = pid file, $2 = exit file, the rest = command. The inner shell writes its own pid and becomes the component, so the
 # pid is known before the component has run its first instruction; the outer one stays only to write down the exit code.
@@ -155,6 +159,12 @@ class Processes:
                 found.append(identity)
         return found
 
+    def strays(self, components: Sequence[str]) -> list[int]:
+        """Pids that carry our marker but belong to no component that is known to run: neither it nor in its session."""
+        known = [running.identity.pid for name in components if (running := self.alive(name)) is not None]
+        sessions = {_session(pid) for pid in known}
+        return [identity.pid for identity in self.marked() if _session(identity.pid) not in sessions]
+
     async def stop(self, component: str, first: signal.Signals, seconds: float) -> bool:
         """End the component and whatever it left behind. True if something was running.
 
@@ -163,19 +173,18 @@ class Processes:
         running = self.alive(component)
         if running is not None:
             _signal(running.identity, first)
-            deadline = time.monotonic() + seconds
-            while running.identity.alive() and time.monotonic() < deadline:
-                await asyncio.sleep(0.02)
+            await _ended(running.identity, seconds)
+            await asyncio.sleep(EXIT_CODE_SECONDS)
+        return await self.kill_marked(component) > 0 or running is not None
+
+    async def kill_marked(self, component: str | None = None) -> int:
+        """SIGKILL to every process that carries the marker, and wait until they are gone. Gives their number."""
         left = self.marked(component)
-        if running is not None and left:
-            # The shell that writes the exit code needs an instant of its own.
-            await asyncio.sleep(0.05)
-            left = self.marked(component)
         for identity in left:
             _signal(identity, signal.SIGKILL)
-        while any(identity.alive() for identity in left):
-            await asyncio.sleep(0.02)
-        return running is not None or bool(left)
+        for identity in left:
+            await _ended(identity, KILL_SECONDS)
+        return len(left)
 
     def _record(self, component: str) -> Path:
         return self._folder / f"{component}.json"
@@ -202,6 +211,27 @@ def _signal(identity: Identity, number: signal.Signals) -> None:
         os.close(descriptor)
 
 
+async def _ended(identity: Identity, seconds: float) -> bool:
+    """Wait until the process is gone, at most this long: its descriptor becomes readable then. True if it is gone."""
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return True
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        if identity.alive():
+            async with asyncio.timeout(seconds):
+                await gone.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return True
+
+
 def _environments() -> Iterator[tuple[int, list[bytes]]]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -210,6 +240,13 @@ def _environments() -> Iterator[tuple[int, list[bytes]]]:
             yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue  # ended meanwhile, or another user's
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _boot_id() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from weir_local.component import Component
 from weir_local.components.gateway import Gateway
 from weir_local.components.kafka import Kafka
@@ -18,9 +20,15 @@ def components(mesh: Mesh) -> list[Component]:
     """The components of this mesh; with ``mesh.kubernetes`` also the control plane."""
     chosen: list[Component] = [Postgres(), Valkey(), Kafka(), Temporal(), Traces()]
     if mesh.kubernetes:
-        from weir_local.kubernetes import control_plane  # only here: its build needs Go
+        from weir_local.kubernetes import control_plane  # only here: most starts do without it
 
         chosen += control_plane()
     chosen += [weir_service(service) for service in SERVICES]
     chosen.append(Gateway())
     return chosen
+
+
+def control_plane_exists() -> bool:
+    """Whether this installation can run a control plane at all."""
+    spec = find_spec("weir_local.kubernetes")
+    return spec is not None and spec.origin is not None

