@@ -1,0 +1,102 @@
+# Weir: everything that a person or CI runs. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := libs/common proto services/ingest services/fraud services/anomaly services/analytics services/compliance services/tenant-admin gateway local bench
+EDITABLE := $(foreach member,$(MEMBERS),-e $(member))
+LOCKS := $(wildcard requirements/*.lock)
+PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
+TEST_STATE := $(CURDIR)/.weir-test
+SOURCES := libs services gateway local bench tests proto/generate.py conftest.py
+
+# ── everyday ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^# ── / {gsub(/─/, ""); printf "\n%s\n", substr($$0, 4)} /^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Install everything into .venv, every package checked by its hash
+
+$(VENV)/.installed: requirements/bootstrap.lock requirements/dev.lock $(PROJECTS)
+	@echo "setting up $(VENV) (the first time about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Start the mesh and replay two days of real purchases with attacks mixed in; writes .weir/demo-report.json
+	@$(BIN)/weir up
+	@$(BIN)/weir demo
+
+.PHONY: up down status logs
+up: setup ## Start the native mesh (ARGS="--kubernetes" adds the control plane)
+	@$(BIN)/weir up $(ARGS)
+down: setup ## End the mesh; data stay (ARGS="--purge" deletes them)
+	@$(BIN)/weir down $(ARGS)
+status: setup ## Ask every component
+	@$(BIN)/weir status $(ARGS)
+logs: setup ## Show logs (ARGS="-f ingest" follows one)
+	@$(BIN)/weir logs $(ARGS)
+
+# ── checks and tests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: check
+check: setup ## Lint, types, protobuf, generated code, our own rules
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy $(foreach member,$(filter-out proto,$(MEMBERS)),$(wildcard $(member)/weir_*))
+	@cd proto && $(CURDIR)/$(BIN)/buf lint && $(CURDIR)/$(BIN)/buf breaking --against baseline.json
+	@$(BIN)/python -m weir_local.lint
+	@rm -rf .weir-proto && mkdir .weir-proto && $(BIN)/python proto/generate.py .weir-proto && diff -r -x '__pycache__' .weir-proto/weir proto/gen/weir \
+		|| (rm -rf .weir-proto; echo "proto/gen is not what the .proto files give: make proto"; exit 1)
+	@rm -rf .weir-proto
+
+.PHONY: test-unit
+test-unit: setup ## Tests that open no socket
+	@$(BIN)/python -m pytest -q -m "not integration and not e2e and not kubernetes"
+
+.PHONY: test
+test: check test-unit ## Everything: checks, unit tests, then integration and end-to-end tests on a mesh of their own
+	@$(BIN)/python -m weir_local.testrun
+
+.PHONY: proto
+proto: setup ## Generate proto/gen from the .proto files
+	@$(BIN)/python proto/generate.py
+
+.PHONY: proto-baseline
+proto-baseline: setup ## Accept the present .proto files as what later changes must be compatible with
+	@cd proto && $(CURDIR)/$(BIN)/buf build -o baseline.json
+
+.PHONY: format
+format: setup ## Format the code
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+# ── benches ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: bench-smoke
+bench-smoke: setup ## 1,000 full-size events/s for 60 s through the gateway, every consumer keeping up; writes .weir/bench/smoke.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.smoke
+
+# ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway
+
+.PHONY: lock
+lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no addresses)
+	@$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
+	@$(COMPILE) requirements/dev.in $(PROJECTS) -o requirements/dev.lock
+	@for service in ingest fraud anomaly analytics compliance tenant-admin; do \
+		$(COMPILE) -c requirements/dev.lock libs/common/pyproject.toml proto/pyproject.toml services/$$service/pyproject.toml -o requirements/$$service.lock; done
+	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml -o requirements/gateway.lock
