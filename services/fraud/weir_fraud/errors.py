@@ -22,6 +22,10 @@ class DecisionStoreUnavailable(RetryError):
     """PostgreSQL does not answer."""
 
 
+class ModelRefused(StopError):
+    """A trained model that must not be used."""
+
+
 class ModelMissing(StopError):
     """There is no model, or not one that this release can use."""
 

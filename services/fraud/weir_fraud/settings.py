@@ -5,15 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from weir_common.settings import ServiceSettings, ValkeySettings, service_config
+from weir_common.settings import Section, ServiceSettings, ValkeySettings, service_config
+
+
+class ScoringSettings(Section):
+    """Bounds of the scoring of single payments; the stream has its own pace."""
+
+    deadline_seconds: float = Field(default=1.0, gt=0)
+    """A call that asks for more time than this gets this."""
+    max_concurrent: int = Field(default=16, ge=1)
+    """Calls at work; each holds a connection to PostgreSQL for a moment."""
+    max_waiting: int = Field(default=256, ge=0)
+    """Calls that wait for their turn; more are refused at once, which is kinder than a late answer."""
+
+
+class StreamSettings(Section):
+    """Micro-batches of the stream."""
+
+    max_records: int = Field(default=500, ge=1)
+    max_wait_seconds: float = Field(default=0.1, gt=0, le=1)
 
 
 class FraudSettings(ServiceSettings):
-    """All of fraud's settings. ``model_dir`` is what ``python -m weir_fraud.training --output`` wrote."""
+    """All of fraud's settings."""
 
-    model_config = service_config("WEIR_FRAUD_") | {"protected_namespaces": ()}
+    model_config = service_config("WEIR_FRAUD_")
 
     valkey: ValkeySettings
     model_dir: Path
-    max_concurrent: int = Field(default=64, ge=1)
-    deadline_seconds: float = Field(default=1.0, gt=0)
+    scoring: ScoringSettings = ScoringSettings()
+    stream: StreamSettings = StreamSettings()

@@ -51,11 +51,11 @@ local SIZE = {OBSERVATION_BYTES}
 local KEPT = {ROWS_KEPT}
 local SLACK = {_SLACK_ROWS}
 local NAN = 0/0
-local unpack_row, pack_row = struct.unpack, struct.pack
 """
 
 _ENTITY: Final = """
 local function {entity}_aggregates(out, key, row, forget_before, ttl, {own_columns})
+  local unpack_row = struct.unpack
   local blob = redis.call('GET', key) or ''
   local count = #blob / SIZE
   local first = 1
@@ -93,11 +93,11 @@ local function observe(keys, args)
   local snapshot = redis.call('GET', keys[1])
   if snapshot then return snapshot end
   local row, forget_before, ttl = args[1], tonumber(args[2]), args[3]
-  local {own_columns} = unpack_row(ROW, row)
+  local {own_columns} = struct.unpack(ROW, row)
   local out = {{}}
   for index = 1, {width} do out[index] = NAN end
 {calls}
-  snapshot = pack_row('<' .. string.rep('d', {width}), unpack(out))
+  snapshot = struct.pack('<' .. string.rep('d', {width}), unpack(out))
   redis.call('SET', keys[1], snapshot, 'PX', args[4])
   return snapshot
 end

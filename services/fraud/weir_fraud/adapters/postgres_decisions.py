@@ -68,7 +68,7 @@ class PostgresDecisions:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise RetryError(f"PostgreSQL did not answer: {error!r}") from error
 
-    async def save(self, payment: Payment, decision: Decision, values: Sequence[float]) -> Decision:  # noqa: ARG002
+    async def save(self, payment: Payment, decision: Decision, values: Sequence[float]) -> Decision:
         """See ``DecisionStore.save``."""
         try:
             async with tenant_transaction(self._pool, TenantId(payment.tenant_id)) as connection:

@@ -49,6 +49,11 @@ class ValkeyFeatures:
             "weir.fraud.features.duration", unit="s", description="Update and read of the features, one round trip"
         )
 
+    @property
+    def function_name(self) -> str:
+        """On the server; it names the plan."""
+        return self._program.name
+
     async def load(self) -> None:
         """Bring the function to the server; one of the same name has the same text."""
         try:

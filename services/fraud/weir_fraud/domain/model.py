@@ -11,7 +11,7 @@ import msgspec
 ADDITIVITY_TOLERANCE: Final = 1e-6
 """Relative to the larger of 1 and the margin; sums of doubles differ by about 1e-14."""
 SCORE_TOLERANCE: Final = 1e-6
-"""Between the score of ONNX Runtime (32 bits) and that of the margin (64 bits)."""
+"""Between the score by ONNX Runtime, which sums in 32 bits, and that of the margin in 64 bits."""
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Thresholds
     files: dict[str, str]
     """SHA-256 of each file, in hex."""
+    features_fingerprint: str
+    """Of the feature definitions that it was trained on."""
     key: str
     """Digest of the training code and of the libraries that it ran with."""
     training: dict[str, Any]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 from weir_common.errors import QuarantineError
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import Record
-from weir_common.ids import TenantId
 
 from weir_fraud.adapters.postgres_decisions import decision_record, find_decisions, insert_decisions
 from weir_fraud.domain.payment import PAYMENT_SUBTYPES, NotAPaymentError, Payment, PaymentEvent, payment_of

@@ -116,7 +116,7 @@ def fraud_router(score: ScoreTransaction, decisions: DecisionStore, model: Model
         return MsgspecResponse(answer(decision))
 
     @router.get("/api/v2/ml/models/fraud", summary="The model in use")
-    async def get_model(caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:  # noqa: ARG001
+    async def get_model(caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
         """Version, thresholds and reason codes."""
         return MsgspecResponse(
             {

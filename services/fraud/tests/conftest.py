@@ -1,0 +1,101 @@
+"""Payments for the tests of fraud, and the addresses of the running mesh."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from weir_common.ids import EventId, SubjectId, TenantId
+from weir_common.migrations import migrate
+from weir_common.postgres import postgres_pool
+from weir_common.valkey import valkey_client
+from weir_fraud.domain.catalogue import Catalogue, load_catalogue
+from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.settings import FraudSettings
+
+NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+MakePayment = Callable[..., Payment]
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture
+def tenant() -> TenantId:
+    return TenantId(f"test-fraud-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def make_payment(tenant: TenantId) -> MakePayment:
+    """A payment at noon, or `after` seconds later; every member can be given."""
+
+    def make(after: float = 0, amount: str | None = "10.00", **members: Any) -> Payment:
+        at = members.pop("at", NOON + timedelta(seconds=after))
+        values: dict[str, Any] = {
+            "tenant_id": tenant,
+            "event_id": EventId(str(uuid.uuid4())),
+            "transaction_id": "order-1",
+            "kind": PaymentKind.PURCHASE,
+            "at": at,
+            "received_at": at,
+            "subject": SubjectId("ann"),
+            "amount": None if amount is None else Decimal(amount),
+            "currency": "EUR",
+            "user_id": "ann",
+            "device": "laptop",
+            "payment_token": "visa-1",
+            "country": "DE",
+            "latitude": 52.52,
+            "longitude": 13.405,
+        }
+        return Payment(**(values | members))
+
+    return make
+
+
+# ── the running mesh
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def mesh_environment() -> dict[str, str]:
+    """The variables that the launcher gives to the service."""
+    from weir_local.addresses import environment_of
+    from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
+
+    mesh = Mesh.at(default_state_directory(os.environ, Path(__file__).parent), default_cache_directory(os.environ))
+    return environment_of(mesh, "fraud")
+
+
+@pytest.fixture(scope="session")
+def mesh_settings(mesh_environment: dict[str, str]) -> Iterator[FraudSettings]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in mesh_environment.items():
+            patch.setenv(name, value)
+        settings = FraudSettings()
+    yield settings
+
+
+@pytest.fixture
+async def valkey(mesh_settings: FraudSettings) -> AsyncIterator[Redis]:
+    async with valkey_client(mesh_settings.valkey) as client:
+        yield client
+
+
+@pytest.fixture
+async def pool(mesh_settings: FraudSettings) -> AsyncIterator[asyncpg.Pool]:
+    """The application role on the mesh's PostgreSQL, schema up to date."""
+    await migrate(mesh_settings.postgres.owner_dsn.get_secret_value(), "fraud", "weir_fraud")
+    async with postgres_pool(mesh_settings.postgres, "fraud-tests") as opened:
+        yield opened
