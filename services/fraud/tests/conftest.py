@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -79,12 +79,11 @@ def mesh_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def mesh_settings(mesh_environment: dict[str, str]) -> Iterator[FraudSettings]:
+def mesh_settings(mesh_environment: dict[str, str]) -> FraudSettings:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in mesh_environment.items():
             patch.setenv(name, value)
-        settings = FraudSettings()
-    yield settings
+        return FraudSettings()
 
 
 @pytest.fixture

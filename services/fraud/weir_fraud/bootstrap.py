@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 from weir.fraud.v1 import fraud_pb2_grpc
@@ -25,76 +26,96 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
-from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.adapters.onnx_model import load_model
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
-from weir_fraud.adapters.valkey_histories import ValkeyHistories
-from weir_fraud.entrypoints.consumer import ScoreStream
-from weir_fraud.entrypoints.grpc import FraudServicer, FraudSubjectData
+from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.catalogue import load_catalogue
+from weir_fraud.entrypoints.events_consumer import ScoreEvents
+from weir_fraud.entrypoints.grpc import FraudServicer
+from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
-from weir_fraud.score_transaction import ScorePayments, ScoreTransaction
+from weir_fraud.score_payments import ScorePayments
+from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings
 
-_DESCRIPTION = "Decides on payments in milliseconds and says exactly why."
+SERVICE = "fraud"
+
+
+def now() -> datetime:
+    """The clock of the service."""
+    return datetime.now(UTC)
 
 
 @asynccontextmanager
 async def build(settings: FraudSettings) -> AsyncIterator[Service]:
     """Everything fraud is made of; closed in reverse."""
     async with AsyncExitStack() as stack:
-        model = await asyncio.to_thread(OnnxModel, settings.model_dir)
+        catalogue = load_catalogue()
+        model = await asyncio.to_thread(load_model, settings.model_dir, catalogue)
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_fraud")
         await ensure_topics(settings.kafka)
-        pool = await stack.enter_async_context(postgres_pool(settings.postgres, "weir-fraud"))
+        pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
-        publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-fraud"))
+        publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))
+        audit = AuditTrail(publisher, SERVICE)
+        request_meter = RequestMeter(publisher, SERVICE)
         relay = OutboxRelay(pool, SCHEMA, publisher)
-        decisions = PostgresDecisions(pool, relay.wake)
-        score_payments = ScorePayments(ValkeyHistories(valkey), model)
-        score = ScoreTransaction(
-            score_payments,
-            decisions,
-            max_concurrent=settings.max_concurrent,
-            deadline_seconds=settings.deadline_seconds,
-        )
+
+        features = ValkeyFeatures(valkey, catalogue.plan)
+        await features.load()
+        decisions = PostgresDecisions(pool, catalogue, relay.wake)
+        await decisions.register(model.card)
+        metrics = DecisionMetrics()
+        score_payments = ScorePayments(features, model, catalogue, now)
+        score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
-            service="fraud",
+            service=SERVICE,
             name="score",
             topics=[EVENTS],
-            handler=ScoreStream(score_payments),
+            handler=ScoreEvents(score_payments, metrics),
             pool=pool,
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
+            max_records=settings.stream.max_records,
+            max_wait_seconds=settings.stream.max_wait_seconds,
             wake_outbox=relay.wake,
         )
         readiness = Readiness()
         readiness.add("credentials", directory.health)
-        readiness.add("consumer", consumer.health)
-        meter = RequestMeter(publisher, "fraud")
+        readiness.add("features", features.health)
+        readiness.add("score", consumer.health)
         app = create_app(
-            service="fraud",
+            service=SERVICE,
             title="Weir fraud",
-            description=_DESCRIPTION,
+            description="Decides on payments while the customer waits, and says exactly why.",
             readiness=readiness,
             authenticator=authenticator,
-            audit=AuditTrail(publisher, "fraud"),
-            meter=meter,
+            audit=audit,
+            meter=request_meter,
         )
-        app.include_router(fraud_router(score, decisions, model))
+        app.include_router(fraud_router(score_transaction, decisions, catalogue, model.card, now))
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
             [
-                partial(fraud_pb2_grpc.add_FraudServiceServicer_to_server, FraudServicer(score, authenticator)),
-                partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, FraudSubjectData(pool)),
+                partial(
+                    fraud_pb2_grpc.add_FraudServiceServicer_to_server,
+                    FraudServicer(score_transaction, authenticator, audit, now),
+                ),
+                partial(
+                    subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
+                    FraudSubjectData(decisions, features),
+                ),
             ],
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService"],
             readiness,
         )
         yield Service(
-            name="fraud",
+            name=SERVICE,
             readiness=readiness,
             http=app,
             grpc=server,
@@ -102,6 +123,6 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("score", consumer.run),
                 BackgroundTask("outbox", relay.run),
-                BackgroundTask("request counts", meter.run),
+                BackgroundTask("request counts", request_meter.run),
             ),
         )

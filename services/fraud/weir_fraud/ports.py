@@ -1,51 +1,55 @@
-"""What fraud needs from the outside."""
+"""What fraud needs from the outside. Each has a real adapter and a fake, which pass the same contract tests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from weir_fraud.domain.decision import Decision, Thresholds
-from weir_fraud.domain.history import Histories
+from weir_common.ids import EventId, TenantId
+
+from weir_fraud.domain.decision import Decision
+from weir_fraud.domain.history import Snapshot
+from weir_fraud.domain.model import ModelCard, Scored
 from weir_fraud.domain.payment import Payment
 
 
-class HistoryStore(Protocol):
-    """The entities' recent payments."""
+class FeatureStore(Protocol):
+    """The online histories. `FeatureStoreUnavailable` (retry) when it does not answer."""
 
-    async def observe(self, payments: Sequence[Payment]) -> list[Histories]:
-        """Take payments in order and give what each saw, itself included: one atomic step a payment, one round trip in all.
+    async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
+        """Add each payment, in order, to the histories of its entities, and give its aggregates; one round trip.
 
-        A payment taken before changes nothing and sees what it saw the first time. ``RetryError`` when the store is away.
+        A repeat within the life of its snapshot adds nothing and gives the first answer again; later it adds nothing either.
         """
+        ...
+
+    async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:
+        """The packed observations of these users (`Payment.user`), oldest first; for data subjects."""
         ...
 
 
 class Model(Protocol):
-    """The served model and its exact explanation."""
+    """A trained model. Thread-safe; native code that releases the interpreter's lock."""
 
     @property
-    def version(self) -> str: ...
+    def card(self) -> ModelCard: ...
 
-    @property
-    def thresholds(self) -> Thresholds: ...
-
-    def score(self, rows: Sequence[Sequence[float]]) -> list[float]:
-        """Probability of fraud a row."""
-        ...
-
-    def explain(self, rows: Sequence[Sequence[float]]) -> list[tuple[float, list[float]]]:
-        """(margin, contributions with the base value last) a row; about a millisecond each, releases the GIL."""
+    def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        """Scores with exact contributions, one a vector in the card's order. `ExplanationError` if they do not add up."""
         ...
 
 
 class DecisionStore(Protocol):
-    """Decisions that were made."""
+    """Decisions, one for each event for ever. `DecisionStoreUnavailable` (retry) when it does not answer."""
 
-    async def find(self, tenant_id: str, event_id: str) -> Decision | None:
-        """The decision on an event, or None. ``RetryError`` when the store is away."""
+    async def find(self, tenant_id: TenantId, event_id: EventId) -> Decision | None: ...
+
+    async def record(self, decision: Decision) -> Decision:
+        """Store a decision and its announcement in one transaction; gives the decision that was first."""
         ...
 
-    async def save(self, payment: Payment, decision: Decision, values: Sequence[float]) -> Decision:
-        """Keep a decision and announce it; if another was first, give that one."""
+    def of_subject(
+        self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
+    ) -> AsyncIterator[Decision]:
+        """All decisions about a person, by event id."""
         ...

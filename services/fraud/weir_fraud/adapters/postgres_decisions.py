@@ -2,169 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import msgspec
-from weir_common.errors import RetryError
 from weir_common.ids import EventId, SubjectId, TenantId
-from weir_common.kafka.partitioner import event_key, partition_of
-from weir_common.kafka.records import OutgoingRecord, event_headers
-from weir_common.kafka.topics import DECISIONS
 from weir_common.outbox import add_to_outbox
 from weir_common.postgres import Connection, tenant_transaction
 from weir_common.telemetry import traceparent_of
 
-from weir_fraud.domain.decision import Contribution, Decision, Outcome
-from weir_fraud.domain.payment import Payment
+from weir_fraud.adapters.decision_record import decision_record
+from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Decision, Outcome, Source, explained
+from weir_fraud.domain.model import ModelCard, Thresholds
+from weir_fraud.domain.payment import PaymentKind
+from weir_fraud.errors import DecisionStoreUnavailable
 
-SCHEMA = "fraud"
+SCHEMA: Final = "fraud"
+_PAGE: Final = 200
+_AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InsufficientResourcesError,
+         asyncpg.OperatorInterventionError, asyncpg.TransactionRollbackError, OSError)  # fmt: skip
+"""What may go away by itself; a deadline is the caller's."""
 
-_COLUMNS = (
-    "tenant_id, event_id, transaction_id, user_id, anonymous_id, amount, currency, score, outcome, reason_codes, "
-    "explanation, model_version, event_at, decided_at"
+_COLUMNS: Final = (
+    "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
+    "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency"
+)
+_INSERT: Final = (
+    f"INSERT INTO fraud.decision ({_COLUMNS}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join(f'${number}' for number in range(1, _COLUMNS.count(',') + 2))}) "
+    "ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING event_id"
+)
+_SELECT: Final = (
+    f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, m.review, m.decline "  # noqa: S608 - constants
+    "FROM fraud.decision AS d JOIN fraud.model AS m ON m.version = d.model_version WHERE d.tenant_id = $1 AND "
 )
 
 
-class DecisionRecord(msgspec.Struct, frozen=True):
-    """The value of a record on ``weir.fraud.decisions.v1``; amounts are decimal strings."""
-
-    event_id: str
-    tenant_id: str
-    transaction_id: str | None
-    user_id: str | None
-    amount: str
-    currency: str
-    score: float
-    outcome: str
-    reason_codes: list[str]
-    model_version: str
-    decided_at: datetime
-    event_timestamp: datetime
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """The column ``explanation``."""
-
-    margin: float
-    base_value: float
-    contributions: list[Contribution]
-    latency_seconds: float
-
-
 class PostgresDecisions:
-    """See ``DecisionStore``."""
+    """See `DecisionStore`."""
 
-    def __init__(self, pool: asyncpg.Pool, wake_outbox: Callable[[], None]) -> None:
+    def __init__(self, pool: asyncpg.Pool, catalogue: Catalogue, wake_outbox: Callable[[], None]) -> None:
         self._pool = pool
+        self._catalogue = catalogue
         self._wake_outbox = wake_outbox
 
-    async def find(self, tenant_id: str, event_id: str) -> Decision | None:
-        """See ``DecisionStore.find``."""
+    async def register(self, card: ModelCard) -> None:
+        """Keep the card of a model before the first decision by it."""
         try:
-            async with tenant_transaction(self._pool, TenantId(tenant_id), readonly=True) as connection:
-                return (await find_decisions(connection, tenant_id, [event_id])).get(event_id)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise RetryError(f"PostgreSQL did not answer: {error!r}") from error
+            async with self._pool.acquire(timeout=5) as connection:
+                await connection.execute(
+                    "INSERT INTO fraud.model (version, features, review, decline, card) VALUES ($1, $2, $3, $4, $5) "
+                    "ON CONFLICT (version) DO NOTHING",
+                    card.version,
+                    list(card.features),
+                    card.thresholds.review,
+                    card.thresholds.decline,
+                    msgspec.json.encode(card).decode(),
+                )
+        except _AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not take the model card: {error!r}") from error
 
-    async def save(self, payment: Payment, decision: Decision, values: Sequence[float]) -> Decision:
-        """See ``DecisionStore.save``."""
+    async def find(self, tenant_id: TenantId, event_id: EventId) -> Decision | None:
         try:
-            async with tenant_transaction(self._pool, TenantId(payment.tenant_id)) as connection:
-                inserted = await insert_decisions(connection, [(payment, decision)])
-                if not inserted:
-                    found = await find_decisions(connection, payment.tenant_id, [payment.event_id])
-                    return found[payment.event_id]
-                await add_to_outbox(connection, SCHEMA, [decision_record(payment, decision, traceparent_of())])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise RetryError(f"PostgreSQL did not answer: {error!r}") from error
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                return await self._find(connection, tenant_id, event_id)
+        except _AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+
+    async def record(self, decision: Decision) -> Decision:
+        try:
+            async with tenant_transaction(self._pool, decision.tenant_id) as connection:
+                made = await connection.fetchval(_INSERT, *_row(decision))
+                if made is None:
+                    first = await self._find(connection, decision.tenant_id, decision.event_id)
+                    if first is None:
+                        raise DecisionStoreUnavailable("the decision that was first is not to be seen")
+                    return first
+                record = decision_record(decision, traceparent_of())
+                await add_to_outbox(connection, SCHEMA, [record])
+        except _AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
         self._wake_outbox()
         return decision
 
+    async def of_subject(
+        self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
+    ) -> AsyncIterator[Decision]:
+        last = UUID(int=0)
+        while True:
+            try:
+                async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                    rows = await connection.fetch(
+                        f"{_SELECT} d.event_id > $2 AND (d.user_id = ANY($3::text[]) OR d.anonymous_id = ANY($4::text[])) "
+                        "ORDER BY d.event_id LIMIT $5",
+                        tenant_id,
+                        last,
+                        list(user_ids),
+                        list(anonymous_ids),
+                        _PAGE,
+                    )
+            except _AWAY as error:
+                raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+            for row in rows:
+                yield self._decision(row)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1]["event_id"]
 
-async def find_decisions(connection: Connection, tenant_id: str, event_ids: Sequence[str]) -> dict[str, Decision]:
-    """Decisions that exist among the events of one tenant."""
+    async def _find(self, connection: Connection, tenant_id: TenantId, event_id: EventId) -> Decision | None:
+        row = await connection.fetchrow(f"{_SELECT} d.event_id = $2", tenant_id, UUID(event_id))
+        return None if row is None else self._decision(row)
+
+    def _decision(self, row: asyncpg.Record) -> Decision:
+        return Decision(
+            tenant_id=TenantId(row["tenant_id"]),
+            event_id=EventId(str(row["event_id"])),
+            transaction_id=row["transaction_id"],
+            kind=PaymentKind(row["kind"]),
+            subject=SubjectId(row["subject"]),
+            user_id=row["user_id"],
+            anonymous_id=row["anonymous_id"],
+            amount=row["amount"],
+            currency=row["currency"],
+            event_timestamp=row["event_timestamp"],
+            decided_at=row["decided_at"],
+            outcome=Outcome(row["outcome"]),
+            score=row["score"],
+            margin=row["margin"],
+            base=row["base_value"],
+            contributions=explained(self._catalogue, row["features"], row["feature_values"], row["contributions"]),
+            model_version=row["model_version"],
+            thresholds=Thresholds(review=row["review"], decline=row["decline"]),
+            source=Source(row["source"]),
+            latency=row["latency"],
+        )
+
+
+async def decided_before(connection: Connection, tenant_id: TenantId, event_ids: Sequence[EventId]) -> set[EventId]:
+    """Which of these events have a decision; inside a transaction of this tenant."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM {SCHEMA}.decision WHERE tenant_id = $1 AND event_id = ANY($2::text[])",  # noqa: S608 - constants
+        "SELECT event_id FROM fraud.decision WHERE tenant_id = $1 AND event_id = ANY($2::uuid[])",
         tenant_id,
-        list(event_ids),
+        [UUID(event_id) for event_id in event_ids],
     )
-    return {row["event_id"]: decision_of(row) for row in rows}
+    return {EventId(str(row["event_id"])) for row in rows}
 
 
-async def insert_decisions(connection: Connection, decisions: Sequence[tuple[Payment, Decision]]) -> set[str]:
-    """Insert decisions of one tenant; gives the event ids that had none before."""
-    rows = await connection.fetch(
-        f"INSERT INTO {SCHEMA}.decision ({_COLUMNS}) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "  # noqa: S608 - constants
-        "$5::text[], $6::numeric[], $7::text[], $8::float8[], $9::text[], $10::jsonb[], $11::jsonb[], $12::text[], "
-        "$13::timestamptz[], $14::timestamptz[]) ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING event_id",
-        *(list(column) for column in zip(*(_row(payment, decision) for payment, decision in decisions), strict=True)),
-    )
-    return {row["event_id"] for row in rows}
+async def insert_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[EventId]:
+    """Store decisions inside a transaction of their tenant; gives the events whose decision is ours."""
+    rows = await connection.fetchmany(_INSERT, [_row(decision) for decision in decisions])
+    return {EventId(str(row["event_id"])) for row in rows}
 
 
-def decision_record(payment: Payment, decision: Decision, traceparent: str | None) -> OutgoingRecord:
-    """The announcement, on the partition of the payment's own events."""
-    tenant_id = TenantId(payment.tenant_id)
-    subject = SubjectId(payment.user or payment.device or payment.event_id)
-    value = DecisionRecord(
-        event_id=payment.event_id,
-        tenant_id=payment.tenant_id,
-        transaction_id=payment.transaction_id,
-        user_id=payment.user_id,
-        amount=str(payment.amount),
-        currency=payment.currency,
-        score=decision.score,
-        outcome=decision.outcome,
-        reason_codes=decision.reason_codes,
-        model_version=decision.model_version,
-        decided_at=decision.decided_at,
-        event_timestamp=datetime.fromtimestamp(payment.at, UTC),
-    )
-    return OutgoingRecord(
-        topic=DECISIONS,
-        key=event_key(tenant_id, subject),
-        value=msgspec.json.encode(value),
-        partition=partition_of(tenant_id, subject),
-        headers=event_headers(tenant_id, EventId(payment.event_id), traceparent=traceparent),
-    )
-
-
-def decision_of(row: asyncpg.Record) -> Decision:
-    """A stored decision, marked as repeated."""
-    explanation = msgspec.json.decode(row["explanation"], type=Explanation)
-    return Decision(
-        tenant_id=row["tenant_id"],
-        event_id=row["event_id"],
-        score=row["score"],
-        outcome=Outcome(row["outcome"]),
-        reason_codes=msgspec.json.decode(row["reason_codes"], type=list[str]),
-        margin=explanation.margin,
-        base_value=explanation.base_value,
-        contributions=explanation.contributions,
-        model_version=row["model_version"],
-        decided_at=row["decided_at"],
-        latency_seconds=explanation.latency_seconds,
-        repeated=True,
-    )
-
-
-def _row(payment: Payment, decision: Decision) -> tuple[object, ...]:
-    explanation = Explanation(decision.margin, decision.base_value, decision.contributions, decision.latency_seconds)
+def _row(decision: Decision) -> tuple[Any, ...]:
     return (
-        payment.tenant_id,
-        payment.event_id,
-        payment.transaction_id,
-        payment.user_id,
-        payment.anonymous_id,
-        payment.amount,
-        payment.currency,
-        decision.score,
-        str(decision.outcome),
-        msgspec.json.encode(decision.reason_codes).decode(),
-        msgspec.json.encode(explanation).decode(),
-        decision.model_version,
-        datetime.fromtimestamp(payment.at, UTC),
+        decision.tenant_id,
+        UUID(decision.event_id),
+        decision.transaction_id,
+        decision.kind.value,
+        decision.subject,
+        decision.user_id,
+        decision.anonymous_id,
+        decision.amount,
+        decision.currency,
+        decision.event_timestamp,
         decision.decided_at,
+        decision.outcome.value,
+        decision.score,
+        decision.margin,
+        decision.base,
+        [contribution.value for contribution in decision.contributions],
+        [contribution.contribution for contribution in decision.contributions],
+        list(decision.reason_codes()),
+        decision.model_version,
+        decision.source.value,
+        timedelta(microseconds=decision.latency // timedelta(microseconds=1)),
     )

@@ -1,25 +1,25 @@
-"""``FraudService`` for internal systems, and what fraud holds about a data subject."""
+"""``FraudService`` for internal systems: decode, call, encode."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
 
-import asyncpg
 import grpc.aio
-import msgspec
 from weir.fraud.v1 import fraud_pb2, fraud_pb2_grpc
-from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
+from weir_common.audit import AuditEntry, AuditTrail
 from weir_common.auth import Action, Authenticator
 from weir_common.grpc import caller_of
 from weir_common.ids import TenantId
-from weir_common.postgres import tenant_transaction
 from weir_common.problems import FieldError, Forbidden, InvalidRequest
 
-from weir_fraud.domain.decision import Decision, Outcome
-from weir_fraud.entrypoints.http import payment_from
+from weir_fraud.domain.decision import Decision, Outcome, Source
+from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
 from weir_fraud.score_transaction import ScoreTransaction
 
-_OUTCOMES = {
+_OUTCOMES: Final = {
     Outcome.APPROVE: fraud_pb2.OUTCOME_APPROVE,
     Outcome.REVIEW: fraud_pb2.OUTCOME_REVIEW,
     Outcome.DECLINE: fraud_pb2.OUTCOME_DECLINE,
@@ -27,99 +27,74 @@ _OUTCOMES = {
 
 
 class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
-    """Same contract as the HTTP edge; the tenant's credential rides in the metadata."""
+    """Same contract as the HTTP edge; the credential rides in the metadata."""
 
-    def __init__(self, score: ScoreTransaction, authenticator: Authenticator) -> None:
+    def __init__(
+        self, score: ScoreTransaction, authenticator: Authenticator, audit: AuditTrail, clock: Callable[[], datetime]
+    ) -> None:
         self._score = score
         self._authenticator = authenticator
+        self._audit = audit
+        self._clock = clock
 
     async def ScoreTransaction(  # noqa: N802 - the name is the protocol's
         self, request: fraud_pb2.ScoreTransactionRequest, context: grpc.aio.ServicerContext
     ) -> fraud_pb2.ScoreTransactionResponse:
-        """INVALID_ARGUMENT with pointers for a bad event, PERMISSION_DENIED for another tenant's."""
+        """Ends with the caller's deadline, and with its cancellation."""
         caller = caller_of(context, self._authenticator, Action.FRAUD_SCORE)
-        payment = payment_from(request.event)
-        if payment.tenant_id != request.tenant_id:
+        tenant_id = TenantId(request.tenant_id)
+        if not caller.may_enter(tenant_id):
+            await self._audit.record(
+                AuditEntry(
+                    tenant_id=caller.tenant_id or tenant_id,
+                    actor=caller.subject,
+                    actor_kind=caller.kind,
+                    action=str(Action.FRAUD_SCORE),
+                    object_ref="weir.fraud.v1.FraudService/ScoreTransaction",
+                    outcome="denied",
+                    detail={"reason": "tenant", "tenant_asked": tenant_id},
+                )
+            )
+            raise Forbidden("The credential belongs to another tenant; the attempt was recorded.")
+        event, prefix = event_of(request.event)
+        if event.tenant_id != tenant_id:
             raise InvalidRequest(
-                "The event names another tenant than the request.",
-                errors=[FieldError("/tenant_id", request.tenant_id, payment.tenant_id)],
+                "The event is another tenant's than the request.",
+                errors=[FieldError(f"{prefix}/tenant_id", tenant_id, event.tenant_id)],
             )
-        if not caller.may_enter(TenantId(payment.tenant_id)):
-            raise Forbidden("The credential belongs to another tenant.")
-        return _response(await self._score(payment))
+        payment = payment_to_score(event, prefix, self._clock())
+        decision = await self._score(payment, Source.GRPC, context.time_remaining())
+        return fraud_pb2.ScoreTransactionResponse(decision=decision_message(decision))
 
 
-class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
-    """The subject's decisions, with their reasons and contributions (GDPR Art. 15(1)(h))."""
-
-    _PAGE = 500
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-
-    async def ExportSubject(  # noqa: N802 - the name is the protocol's
-        self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
-        """Decisions by event id, then one summary."""
-        count, last = 0, ""
-        while True:
-            async with tenant_transaction(self._pool, TenantId(request.tenant_id), readonly=True) as connection:
-                rows = await connection.fetch(
-                    "SELECT event_id, transaction_id, user_id, anonymous_id, amount::text, currency, score, outcome, "
-                    "reason_codes, explanation, model_version, event_at, decided_at FROM fraud.decision "
-                    "WHERE tenant_id = $1 AND event_id > $4 AND (user_id = ANY($2::text[]) OR anonymous_id = ANY($3::text[])) "
-                    "ORDER BY event_id LIMIT $5",
-                    request.tenant_id,
-                    list(request.subject.user_ids),
-                    list(request.subject.anonymous_ids),
-                    last,
-                    self._PAGE,
-                )
-            for row in rows:
-                document = dict(row)
-                document["reason_codes"] = msgspec.json.decode(row["reason_codes"])
-                document["explanation"] = msgspec.json.decode(row["explanation"])
-                yield subject_data_pb2.ExportSubjectResponse(
-                    record=subject_data_pb2.SubjectRecord(
-                        category="fraud.decision", record_id=row["event_id"], json=msgspec.json.encode(document)
-                    )
-                )
-            count += len(rows)
-            if len(rows) < self._PAGE:
-                break
-            last = rows[-1]["event_id"]
-        yield subject_data_pb2.ExportSubjectResponse(
-            summary=subject_data_pb2.SubjectSummary(
-                records=count,
-                explanation="" if count else "No payment of this subject was scored.",
-                processing=[
-                    subject_data_pb2.ProcessingInfo(
-                        category="fraud.decision",
-                        purpose="Prevention of payment fraud; each decision with its reasons",
-                        legal_basis="legitimate interest (recital 47 GDPR)",
-                        retention="as the tenant's retention of fraud evidence",
-                    )
-                ],
-            )
-        )
-
-
-def _response(decision: Decision) -> fraud_pb2.ScoreTransactionResponse:
-    return fraud_pb2.ScoreTransactionResponse(
+def decision_message(decision: Decision) -> fraud_pb2.Decision:
+    """A decision as protobuf."""
+    message = fraud_pb2.Decision(
+        tenant_id=decision.tenant_id,
         event_id=decision.event_id,
-        score=decision.score,
+        transaction_id=decision.transaction_id,
         outcome=_OUTCOMES[decision.outcome],
-        reason_codes=decision.reason_codes,
+        score=decision.score,
+        reason_codes=decision.reason_codes(),
         margin=decision.margin,
-        base_value=decision.base_value,
+        base_value=decision.base,
+        reasons=[
+            fraud_pb2.Reason(code=reason.reason.code, text=reason.reason.text, contribution=reason.contribution)
+            for reason in decision.reasons()
+        ],
         contributions=[
             fraud_pb2.Contribution(
-                feature=row.feature, value=row.value, contribution=row.contribution, reason_code=row.reason_code
+                feature=contribution.feature,
+                value=None if math.isnan(contribution.value) else contribution.value,
+                contribution=contribution.contribution,
+                reason_code=contribution.reason.code,
             )
-            for row in decision.contributions
+            for contribution in decision.contributions
         ],
         model_version=decision.model_version,
-        decided_at=decision.decided_at.isoformat(),
-        latency_seconds=decision.latency_seconds,
-        repeated_decision=decision.repeated,
+        thresholds=fraud_pb2.Thresholds(review=decision.thresholds.review, decline=decision.thresholds.decline),
     )
+    message.event_time.FromDatetime(decision.event_timestamp)
+    message.decided_time.FromDatetime(decision.decided_at)
+    message.latency.FromTimedelta(decision.latency)
+    return message

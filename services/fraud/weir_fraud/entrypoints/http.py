@@ -1,128 +1,115 @@
-"""``POST /api/v2/ml/inference/fraud`` and the decisions that were made."""
+"""``POST /api/v2/ml/inference/fraud``, decisions and the model over HTTP: decode, call, encode."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, decode_body, principal, tenant_access
-from weir_common.ids import TenantId
+from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
-from weir_fraud.domain.decision import Decision
-from weir_fraud.domain.payment import NotAPaymentError, Payment, PaymentEvent, payment_of
-from weir_fraud.domain.reasons import REASONS
-from weir_fraud.ports import DecisionStore, Model
+from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Source
+from weir_fraud.domain.model import ModelCard
+from weir_fraud.entrypoints.documents import DECISION_EXAMPLE, EVENT_EXAMPLE, decision_document
+from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.ports import DecisionStore
 from weir_fraud.score_transaction import ScoreTransaction
 
-_decoder = msgspec.json.Decoder(PaymentEvent)
-
-_EXAMPLE: dict[str, Any] = {
-    "schema_version": "2.1",
-    "tenant_id": "merchant_12345",
-    "event_metadata": {
-        "event_id": "6f1e2d3c-0a9b-4c8d-9e7f-112233445566",
-        "timestamp": "2026-01-15T10:30:00.123456Z",
-        "source_system": "web_app",
-    },
-    "event_data": {
-        "event_type": "transaction",
-        "event_subtype": "purchase",
-        "user_context": {
-            "user_id": "hashed_user_id",
-            "session_data": {
-                "session_attributes": {
-                    "device_fingerprint": "hash_string",
-                    "geolocation": {"country": "US", "coordinates": {"lat": 40.7128, "lon": -74.006}},
-                }
-            },
-        },
-        "business_context": {
-            "transaction_context": {
-                "products": [{"product_id": "sku_789012", "pricing": {"sale_price": 899.99, "currency": "USD"}}],
-                "cart_context": {
-                    "cart_id": "cart_uuid",
-                    "cart_value": {"final_total": 899.99},
-                    "payment_context": {
-                        "payment_methods": [{"method_type": "credit_card", "tokenized_identifier": "token_hash_123"}]
-                    },
+_DECISION = {"description": "The decision", "content": {"application/json": {"example": DECISION_EXAMPLE}}}
+_INFERENCE_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["event"],
+                    "properties": {"event": {"type": "object", "description": "One event of schema 2.1"}},
                 },
+                "example": EVENT_EXAMPLE,
             }
         },
     },
+    "responses": {"200": _DECISION},
 }
 
 
-def payment_from(body: bytes) -> Payment:
-    """The payment in a body; ``InvalidRequest`` with pointers when there is none."""
-    event = decode_body(_decoder, body)
-    try:
-        return payment_of(event)
-    except NotAPaymentError as error:
-        raise InvalidRequest(
-            "The event is not a payment that can be scored.",
-            errors=[FieldError(error.pointer, error.expected, error.got)],
-        ) from error
-
-
-def answer(decision: Decision) -> dict[str, Any]:
-    """What a caller gets: the decision, and its reasons in words."""
-    document: dict[str, Any] = msgspec.to_builtins(decision)
-    document["reasons"] = [{"code": code, "text": REASONS[code]} for code in decision.reason_codes]
-    return document
-
-
-def fraud_router(score: ScoreTransaction, decisions: DecisionStore, model: Model) -> APIRouter:
+def fraud_router(
+    score: ScoreTransaction,
+    decisions: DecisionStore,
+    catalogue: Catalogue,
+    card: ModelCard,
+    clock: Callable[[], datetime],
+) -> APIRouter:
     """The routes of fraud."""
     router = APIRouter(tags=["fraud"])
 
     @router.post(
-        "/api/v2/ml/inference/fraud",
-        summary="Decide on a payment",
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLE}},
-            }
-        },
+        "/api/v2/ml/inference/fraud", summary="Decide on a payment", openapi_extra=_INFERENCE_OPENAPI, status_code=200
     )
     async def post_inference(request: Request, caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
-        """Score one `transaction` event of schema 2.1. The contributions and `base_value` sum to `margin`; `score` is its
-        logistic. Asking again for the same event gives the same decision.
-        """
-        payment = payment_from(await request.body())
-        await tenant_access(request, caller, TenantId(payment.tenant_id), Action.FRAUD_SCORE)
-        return MsgspecResponse(answer(await score(payment)))
+        """Score a payment and say why, to the last digit: `base_value` and the contributions (exact TreeSHAP, in log-odds) add
+        up to `margin`, whose logistic is `score`.
 
-    @router.get("/api/v2/ml/decisions/{event_id}", summary="A decision that was made")
+        The body is `{"event": {…}}` with one event of schema 2.1, type `transaction`, subtype `purchase`, `payment_attempted`
+        or `payment_declined` (a bare event is taken, too). The decision is stored and announced; asked again for the same
+        event, here, over gRPC or by the event arriving on the stream, it is the same.
+        """
+        event, prefix = event_of(await request.body())
+        await tenant_access(request, caller, TenantId(event.tenant_id), Action.FRAUD_SCORE)
+        decision = await score(payment_to_score(event, prefix, clock()), Source.HTTP)
+        return MsgspecResponse(decision_document(decision))
+
+    @router.get(
+        "/api/v2/ml/decisions/{event_id}",
+        summary="A decision that was made",
+        openapi_extra={"responses": {"200": _DECISION}},
+    )
     async def get_decision(
         request: Request,
         caller: Annotated[Principal, principal(Action.FRAUD_SCORE)],
-        event_id: Annotated[str, Path(max_length=64)],
-        tenant_id: Annotated[str | None, Query(description="Needed by operators; a tenant's own by default")] = None,
+        event_id: Annotated[UUID, Path(description="Of the payment event")],
+        tenant_id: Annotated[str | None, Query(description="Default: the caller's tenant")] = None,
     ) -> Response:
-        """The decision on an event, with what it was decided on."""
-        tenant = tenant_id or caller.tenant_id
+        """The decision on an event, with the features that it was made on."""
+        tenant = TenantId(tenant_id) if tenant_id else caller.tenant_id
         if tenant is None:
             raise InvalidRequest(
-                "Say whose.", errors=[FieldError(parameter="tenant_id", expected="a tenant", got="nothing")]
+                "An operator says which tenant.",
+                errors=[FieldError(parameter="tenant_id", expected="a tenant's id", got="nothing")],
             )
-        await tenant_access(request, caller, TenantId(tenant), Action.FRAUD_SCORE)
-        decision = await decisions.find(tenant, event_id.lower())
+        await tenant_access(request, caller, tenant, Action.FRAUD_SCORE)
+        decision = await decisions.find(tenant, EventId(str(event_id)))
         if decision is None:
-            raise NotFound(f"No decision was made on event {event_id}.")
-        return MsgspecResponse(answer(decision))
+            raise NotFound(f"There is no decision on event {event_id}.")
+        return MsgspecResponse(decision_document(decision))
 
     @router.get("/api/v2/ml/models/fraud", summary="The model in use")
     async def get_model(caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
-        """Version, thresholds and reason codes."""
+        """How good it is, on a period after the one that it was trained on; what each of its features means."""
+        features = [
+            {
+                "name": feature.name,
+                "unit": feature.unit,
+                "description": feature.description,
+                "reason_code": feature.reason.code,
+                "reason_text": feature.reason.text,
+            }
+            for feature in (catalogue[name] for name in card.features)
+        ]
         return MsgspecResponse(
             {
-                "model_version": model.version,
-                "thresholds": model.thresholds,
-                "reason_codes": [{"code": code, "text": text} for code, text in REASONS.items()],
+                "version": card.version,
+                "thresholds": card.thresholds,
+                "features": features,
+                "training": card.training,
+                "metrics": card.metrics,
             }
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,8 @@ class Scene:
     """The shop, its people and their honest payments."""
 
     shop: Shop
-    people: Sequence[Person]
-    honest: Sequence[Labelled]
+    people: list[Person]
+    honest: list[Labelled]
 
 
 Attack = Callable[[Scene, datetime, Random], Iterator[Payment]]

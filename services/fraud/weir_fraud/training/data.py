@@ -63,7 +63,7 @@ def training_set(payments: list[Labelled], catalogue: Catalogue) -> TrainingSet:
     y = np.array([bool(labelled.scenario) for labelled in payments], dtype=np.int8)
     days = np.array([(labelled.payment.at - START) / timedelta(days=1) for labelled in payments])
     first, second = np.searchsorted(days, [TRAIN_DAYS, VALIDATION_DAYS])
-    parts = [
+    train, validation, test = (
         Part(
             x[rows],
             y[rows],
@@ -71,5 +71,5 @@ def training_set(payments: list[Labelled], catalogue: Catalogue) -> TrainingSet:
             tuple(labelled.payment.tenant_id for labelled in payments[rows]),
         )
         for rows in (slice(0, first), slice(first, second), slice(second, None))
-    ]
-    return TrainingSet(*parts, digest=sha256(x.tobytes() + y.tobytes()).hexdigest())
+    )
+    return TrainingSet(train, validation, test, digest=sha256(x.tobytes() + y.tobytes()).hexdigest())

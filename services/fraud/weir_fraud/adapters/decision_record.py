@@ -1,0 +1,62 @@
+"""A decision as a record on `weir.fraud.decisions.v1`; README.md describes it for its readers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.partitioner import event_key, partition_of
+from weir_common.kafka.records import OutgoingRecord, event_headers
+from weir_common.kafka.topics import DECISIONS
+
+from weir_fraud.domain.decision import Decision
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The value, as JSON; money is a decimal in a string."""
+
+    event_id: EventId
+    tenant_id: TenantId
+    transaction_id: str
+    event_subtype: str
+    user_id: str | None
+    anonymous_id: str | None
+    amount: Decimal | None
+    currency: str | None
+    score: float
+    outcome: str
+    reason_codes: tuple[str, ...]
+    model_version: str
+    decided_at: datetime
+    event_timestamp: datetime
+    source: str
+
+
+def decision_record(decision: Decision, traceparent: str | None) -> OutgoingRecord:
+    """On the partition of the payment's own events, so that one person's decisions keep their order."""
+    value = DecisionRecord(
+        event_id=decision.event_id,
+        tenant_id=decision.tenant_id,
+        transaction_id=decision.transaction_id,
+        event_subtype=decision.kind.value,
+        user_id=decision.user_id,
+        anonymous_id=decision.anonymous_id,
+        amount=decision.amount,
+        currency=decision.currency,
+        score=decision.score,
+        outcome=decision.outcome.value,
+        reason_codes=decision.reason_codes(),
+        model_version=decision.model_version,
+        decided_at=decision.decided_at,
+        event_timestamp=decision.event_timestamp,
+        source=decision.source.value,
+    )
+    return OutgoingRecord(
+        topic=DECISIONS,
+        key=event_key(decision.tenant_id, decision.subject),
+        value=msgspec.json.encode(value),
+        partition=partition_of(decision.tenant_id, decision.subject),
+        headers=event_headers(decision.tenant_id, decision.event_id, traceparent=traceparent),
+    )

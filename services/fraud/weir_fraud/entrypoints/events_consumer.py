@@ -1,0 +1,85 @@
+"""Scores every payment on the log that has no decision yet; decisions, their announcements and the offsets commit together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+from weir_common.errors import QuarantineError
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.consumer import Transaction
+from weir_common.kafka.records import EVENT_SUBTYPE_HEADER, EVENT_TYPE_HEADER, Record
+
+from weir_fraud.adapters.decision_record import decision_record
+from weir_fraud.adapters.postgres_decisions import decided_before, insert_decisions
+from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.score_payments import ScorePayments
+
+_TYPE = EVENT_TYPE.encode()
+_SUBTYPES = frozenset(subtype.encode() for subtype in PAYMENT_SUBTYPES)
+
+
+class ScoreEvents:
+    """The handler of the consumer `score`."""
+
+    def __init__(self, score: ScorePayments, metrics: DecisionMetrics) -> None:
+        self._score = score
+        self._metrics = metrics
+        self._decoder = msgspec.json.Decoder(PaymentEvent)
+
+    async def apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
+        """The headers tell payments from the other nine tenths of the log, which are not decoded."""
+        started = time.perf_counter()
+        records: dict[tuple[TenantId, EventId], Record] = {}
+        by_tenant: dict[TenantId, list[Payment]] = {}
+        for record in batch:
+            if (
+                record.headers.get(EVENT_TYPE_HEADER) != _TYPE
+                or record.headers.get(EVENT_SUBTYPE_HEADER) not in _SUBTYPES
+            ):
+                continue
+            payment = self._payment(record)
+            records[(payment.tenant_id, payment.event_id)] = record
+            by_tenant.setdefault(payment.tenant_id, []).append(payment)
+        if not records:
+            return
+        undecided: list[Payment] = []
+        for tenant_id, payments in by_tenant.items():
+            await transaction.as_tenant(tenant_id)
+            known = await decided_before(transaction.connection, tenant_id, [payment.event_id for payment in payments])
+            undecided += (payment for payment in payments if payment.event_id not in known)
+        decisions: dict[TenantId, list[Decision]] = {}
+        for decision in await self._score(undecided, Source.STREAM):
+            decisions.setdefault(decision.tenant_id, []).append(decision)
+        made: list[Decision] = []
+        for tenant_id, ours in decisions.items():
+            await transaction.as_tenant(tenant_id)
+            # One that the API made in this very moment stands: ours is then not stored and not announced.
+            first = await insert_decisions(transaction.connection, ours)
+            made += (decision for decision in ours if decision.event_id in first)
+        for decision in made:
+            record = records[(decision.tenant_id, decision.event_id)]
+            transaction.outbox(decision_record(decision, transaction.traceparent_of(record)))
+        seconds = time.perf_counter() - started
+        ages = [
+            (decision.decided_at - records[(decision.tenant_id, decision.event_id)].accepted_at).total_seconds()
+            for decision in made
+        ]
+
+        def count() -> None:
+            self._metrics.made(made)
+            self._metrics.took(seconds, Source.STREAM)
+            self._metrics.lagged(ages)
+
+        transaction.after_commit(count)
+
+    def _payment(self, record: Record) -> Payment:
+        try:
+            return payment_of(self._decoder.decode(record.value), record.tenant_id, record.accepted_at)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            # Ingest has validated it, so this is a record of another origin or a fault of ours: for people to see.
+            raise QuarantineError("undecodable_payment", str(error), record=record) from error

@@ -1,0 +1,108 @@
+"""``SubjectDataService`` of fraud: the decisions about a person, and the payments that the online histories still hold of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc.aio
+import msgspec
+from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
+from weir_common.ids import TenantId
+from weir_common.problems import FieldError, InvalidRequest
+
+from weir_fraud.domain.payment import (
+    AMOUNT_UNITS,
+    DEGREE_UNITS,
+    MISSING_AMOUNT,
+    MISSING_PLACE,
+    OBSERVATION_BYTES,
+    known_user,
+    moment_of,
+    unpack,
+    visitor,
+)
+from weir_fraud.entrypoints.documents import decision_document
+from weir_fraud.ports import DecisionStore, FeatureStore
+
+DECISION: Final = "fraud.decision"
+HISTORY: Final = "fraud.payment_history"
+
+
+class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
+    """Called by compliance; everything that names the subject."""
+
+    def __init__(self, decisions: DecisionStore, features: FeatureStore) -> None:
+        self._decisions = decisions
+        self._features = features
+
+    async def ExportSubject(  # noqa: N802 - the name is the protocol's
+        self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
+        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved), then the history, then the summary."""
+        tenant_id = TenantId(request.tenant_id)
+        user_ids, anonymous_ids = list(request.subject.user_ids), list(request.subject.anonymous_ids)
+        if not tenant_id or not (user_ids or anonymous_ids):
+            raise InvalidRequest(
+                "Not a subject.", errors=[FieldError("/subject", "a tenant and at least one identifier", "none")]
+            )
+        records = 0
+        async for decision in self._decisions.of_subject(tenant_id, user_ids, anonymous_ids):
+            records += 1
+            document = decision_document(decision) | {
+                "user_id": decision.user_id,
+                "anonymous_id": decision.anonymous_id,
+                "amount": decision.amount,
+                "currency": decision.currency,
+            }
+            yield _record(DECISION, decision.event_id, document)
+        users = [*map(known_user, user_ids), *map(visitor, anonymous_ids)]
+        history = await self._features.history(tenant_id, users)
+        for start in range(0, len(history), OBSERVATION_BYTES):
+            packed = history[start : start + OBSERVATION_BYTES]
+            records += 1
+            yield _record(HISTORY, packed[:14].hex(), _observed(packed))
+        yield subject_data_pb2.ExportSubjectResponse(summary=_summary(records))
+
+
+def _record(category: str, record_id: str, document: object) -> subject_data_pb2.ExportSubjectResponse:
+    return subject_data_pb2.ExportSubjectResponse(
+        record=subject_data_pb2.SubjectRecord(
+            category=category, record_id=record_id, json=msgspec.json.encode(document)
+        )
+    )
+
+
+def _observed(packed: bytes) -> dict[str, object]:
+    """Devices and payment methods are kept as short hashes there, which cannot be turned back."""
+    row = unpack(packed)
+    located = row.latitude != MISSING_PLACE
+    return {
+        "time": moment_of(row.at),
+        "amount": None if row.amount == MISSING_AMOUNT else row.amount / AMOUNT_UNITS,
+        "latitude": row.latitude / DEGREE_UNITS if located else None,
+        "longitude": row.longitude / DEGREE_UNITS if located else None,
+        "declined": bool(row.declined),
+    }
+
+
+def _summary(records: int) -> subject_data_pb2.SubjectSummary:
+    basis = "legitimate interest in preventing fraud (GDPR Art. 6(1)(f), recital 47)"
+    return subject_data_pb2.SubjectSummary(
+        records=records,
+        explanation="Every decision about the person's payments with its reasons, and the payments that new ones are compared to.",
+        processing=[
+            subject_data_pb2.ProcessingInfo(
+                category=DECISION,
+                purpose="decide whether a payment is fraud, and be able to explain the decision",
+                legal_basis=basis,
+                retention="as long as the tenant's account",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=HISTORY,
+                purpose="compare a payment with the person's earlier ones",
+                legal_basis=basis,
+                retention="31 days after the last payment",
+            ),
+        ],
+    )
