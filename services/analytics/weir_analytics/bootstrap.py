@@ -62,6 +62,7 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
             publisher=publisher,
             max_records=settings.consumer.max_records,
             max_wait_seconds=settings.consumer.max_wait_seconds,
+            fetch_min_bytes=settings.consumer.fetch_min_bytes,
         )
         lake = await asyncio.to_thread(
             open_catalogue, settings.lake.catalog_dsn.get_secret_value(), settings.lake.warehouse_uri

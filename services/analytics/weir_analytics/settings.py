@@ -12,7 +12,9 @@ class ConsumerSettings(Section):
     """Micro-batches of the rollups: larger ones cost less an event, the wait is part of the delay of the dashboard."""
 
     max_records: int = Field(default=1_000, ge=1)
-    max_wait_seconds: float = Field(default=0.2, gt=0, le=1)
+    max_wait_seconds: float = Field(default=0.25, gt=0, le=1)
+    fetch_min_bytes: int = Field(default=2 * 1_048_576, ge=1)
+    """The broker answers when it has that much, or after the wait."""
 
 
 class LakeSettings(Section):

@@ -6,35 +6,62 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import aiohttp
+import asyncpg
+from temporalio.client import Client
+from weir.admin.v1 import tenant_pb2_grpc
+from weir.privacy.v1 import subject_data_pb2_grpc
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
 from weir_common.errors import StopError
+from weir_common.gateway_check import gateway_check_router
+from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
+from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
-from weir_common.kafka.topics import ensure_topics
+from weir_common.kafka.topics import REQUESTS, ensure_topics
 from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
 from weir_common.postgres import postgres_pool
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
+from weir_common.valkey import valkey_client
 
+from weir_tenant_admin.adapters.postgres_service_levels import PostgresServiceLevels
 from weir_tenant_admin.adapters.postgres_tenants import SCHEMA, PostgresTenantStore
+from weir_tenant_admin.adapters.probes.platform import GatewayProbe, KubernetesProbe, TemporalProbe, TracesProbe
+from weir_tenant_admin.adapters.probes.services import ServiceProbe
+from weir_tenant_admin.adapters.probes.stores import KafkaProbe, PostgresProbe, ValkeyProbe
 from weir_tenant_admin.adapters.token_signer import Ed25519TokenSigner
 from weir_tenant_admin.bootstrap_operator import bootstrap_operator
+from weir_tenant_admin.check_health import HealthCheck, Probe
 from weir_tenant_admin.create_tenant import TenantCreation
-from weir_tenant_admin.entrypoints import http_auth, http_tenants
+from weir_tenant_admin.entrypoints import http_auth, http_health, http_service_levels, http_tenants
 from weir_tenant_admin.entrypoints.documentation import document_types
+from weir_tenant_admin.entrypoints.grpc import TenantAdminSubjectData, TenantServicer
+from weir_tenant_admin.entrypoints.requests_consumer import RequestCountsHandler
 from weir_tenant_admin.exchange_key import KeyExchange
 from weir_tenant_admin.issue_key import KeyIssue
 from weir_tenant_admin.mint_person_token import PersonTokenMint
+from weir_tenant_admin.report_service_levels import ServiceLevelReport
 from weir_tenant_admin.revoke_key import KeyRevocation
 from weir_tenant_admin.settings import Settings
 
 SERVICE = "tenant-admin"
+_SERVICES = {
+    "ingest": True,
+    "fraud": True,
+    "anomaly": False,
+    "analytics": False,
+    "compliance": False,
+    "tenant-admin": False,
+}
+"""The services, and whether the mesh cannot serve without them."""
 
 
 def utc_now() -> datetime:
@@ -87,18 +114,82 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 exchange=KeyExchange(store, signer, settings.auth, utc_now), jwks_path=settings.auth.jwks_path
             )
         )
-        document_types(app, [*http_tenants.TYPES, *http_auth.TYPES])
+        service_levels = PostgresServiceLevels(pool)
+        app.include_router(
+            http_service_levels.service_levels_router(ServiceLevelReport(service_levels, utc_now), store)
+        )
+        health = HealthCheck(await _probes(settings, stack, pool), settings.probes.deadline_seconds)
+        app.include_router(http_health.health_router(health))
+        app.include_router(gateway_check_router())
+        document_types(app, [*http_tenants.TYPES, *http_auth.TYPES, *http_service_levels.TYPES, *http_health.TYPES])
+        requests = Consumer(
+            service=SERVICE,
+            name="requests",
+            topics=[REQUESTS],
+            handler=RequestCountsHandler(),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=settings.kafka,
+            publisher=publisher,
+        )
+        readiness.add("request counts", requests.health)
+        server = GrpcServer(
+            settings.listen.host,
+            settings.listen.grpc_port,
+            [
+                partial(tenant_pb2_grpc.add_TenantServiceServicer_to_server, TenantServicer(store, authenticator)),
+                partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, TenantAdminSubjectData()),
+            ],
+            ["weir.admin.v1.TenantService", "weir.privacy.v1.SubjectDataService"],
+            readiness,
+        )
 
         yield Service(
             name=SERVICE,
             readiness=readiness,
             http=app,
+            grpc=server,
             background=[
+                BackgroundTask("request counts", requests.run),
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("outbox", outbox.run),
                 BackgroundTask("request meter", meter.run),
             ],
         )
+
+
+async def _probes(settings: Settings, stack: AsyncExitStack, pool: asyncpg.Pool) -> list[Probe]:
+    """One probe a component, each with clients of its own."""
+    valkey = await stack.enter_async_context(valkey_client(settings.valkey))
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    temporal = await Client.connect(settings.temporal.target, namespace=settings.temporal.namespace, lazy=True)
+    probes: list[Probe] = [
+        PostgresProbe(pool),
+        KafkaProbe(settings.kafka),
+        ValkeyProbe(valkey),
+        TemporalProbe(temporal, settings.temporal.namespace),
+        GatewayProbe(http, settings.probes.gateway_admin_url),
+        TracesProbe(http, settings.probes.traces_url),
+        KubernetesProbe(None),
+    ]
+    for name, essential in _SERVICES.items():
+        attribute = name.replace("-", "_")
+        target = (
+            f"{settings.listen.host}:{settings.listen.grpc_port}"
+            if name == SERVICE
+            else getattr(settings.peers, attribute)
+        )
+        channel = await stack.enter_async_context(grpc_channel(target)) if target is not None else None
+        probes.append(
+            ServiceProbe(
+                name,
+                essential=essential,
+                channel=channel,
+                http=http,
+                http_url=getattr(settings.probes.http, attribute),
+            )
+        )
+    return probes
 
 
 def _read_secret(path: Path) -> str:

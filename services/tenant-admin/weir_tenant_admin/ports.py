@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from weir_common.auth import Role
 from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord
 
+from weir_tenant_admin.domain.latency import HISTOGRAM_SIZE
+from weir_tenant_admin.domain.service_levels import FreshnessMinute, RequestMinute
 from weir_tenant_admin.domain.tenant import Isolation, Status, Tier, Vertical
 
 
@@ -101,3 +103,45 @@ class TokenSigner(Protocol):
     """Signs claims with the key whose public half is in the JWKS."""
 
     def sign(self, claims: dict[str, Any]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RequestKey:
+    """What request counts are summed by, within a tenant."""
+
+    minute: datetime
+    service: str
+    route: str
+    method: str
+
+
+@dataclass(slots=True)
+class RequestSums:
+    """Sums of one key; ``latency_buckets`` has ``domain.latency.HISTOGRAM_SIZE`` elements."""
+
+    total: int = 0
+    client_errors: int = 0
+    over_quota: int = 0
+    server_errors: int = 0
+    within_50ms: int = 0
+    within_5s: int = 0
+    events: int = 0
+    latency_buckets: list[int] = field(default_factory=lambda: [0] * HISTOGRAM_SIZE)
+
+
+class ServiceLevelSource(Protocol):
+    """Where reports get their counts."""
+
+    async def request_minutes(
+        self, tenant_id: TenantId, since: datetime, *, routes: Sequence[str] | None, fast_within: Literal["50ms", "5s"]
+    ) -> Sequence[RequestMinute]: ...
+
+    async def latency_histogram(
+        self, tenant_id: TenantId, since: datetime, *, routes: Sequence[str] | None
+    ) -> Sequence[int]: ...
+
+    async def freshness_minutes(
+        self, tenant_id: TenantId, since: datetime, service: str
+    ) -> Sequence[FreshnessMinute]: ...
+
+    async def events_between(self, tenant_id: TenantId, since: datetime, until: datetime) -> int | None: ...

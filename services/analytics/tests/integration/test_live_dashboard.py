@@ -103,6 +103,7 @@ async def live(
             publisher=publisher,
             max_records=settings.consumer.max_records,
             max_wait_seconds=settings.consumer.max_wait_seconds,
+            fetch_min_bytes=settings.consumer.fetch_min_bytes,
             group=f"test.analytics.{name}",
         )
         stop = asyncio.Event()

@@ -24,7 +24,7 @@ from weir_tenant_admin.mint_person_token import MintPersonToken, PersonTokenMint
 from weir_tenant_admin.ports import StoredKey, Tenant, TenantStore
 from weir_tenant_admin.revoke_key import KeyRevocation
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ClientName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:@/-]+$")]
 Roles = Annotated[list[Role], msgspec.Meta(min_length=1, max_length=10)]
 
@@ -174,7 +174,7 @@ def tenants_router(
         after = None
         if cursor is not None:
             (after,) = decode_cursor(cursor, 1)
-            if not isinstance(after, str):
+            if not isinstance(after, str) or not is_tenant_id(after):
                 raise InvalidRequest(
                     "The cursor is not one that this endpoint gave out.",
                     errors=[FieldError(parameter="cursor", expected="the value of next_cursor of an earlier page")],
