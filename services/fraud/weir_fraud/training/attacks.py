@@ -139,6 +139,29 @@ def geographic_jump(scene: Scene, at: datetime, random: Random) -> Iterator[Paym
         )
 
 
+def payment_bot(scene: Scene, at: datetime, random: Random) -> Iterator[Payment]:
+    """A program buys the same again and again, faster and longer than a person would, until somebody notices."""
+    shop = scene.shop
+    place = _somewhere(random)
+    bot = _thief(place, at, random)
+    device, token = name(random, "device"), name(random, "token")
+    amount = shop.median_amount * random.lognormal(0, 0.7)
+    pause = random.uniform(0.2, 40)
+    for _ in range(random.integers(15, 80)):
+        at += timedelta(seconds=random.exponential(pause))
+        yield payment_by(
+            bot,
+            shop,
+            random,
+            at=at,
+            amount=amount * random.uniform(0.95, 1.05),
+            device=device,
+            token=token,
+            place=_near(place, random),
+            declined=random.random() < 0.1,
+        )
+
+
 def friendly_fraud(scene: Scene, at: datetime, random: Random) -> Iterator[Payment]:
     """The owner pays and denies it later: no feature of the payment can show it. Keeps the scores honest."""
     shop = scene.shop
@@ -162,6 +185,7 @@ ATTACKS: Final[Mapping[str, tuple[Attack, float]]] = {
     "account_takeover": (account_takeover, 0.5),
     "stolen_card_spree": (stolen_card_spree, 0.35),
     "geographic_jump": (geographic_jump, 0.4),
+    "payment_bot": (payment_bot, 0.15),
     "friendly_fraud": (friendly_fraud, 0.15),
 }
 """Each attack with its episodes a day and shop."""
