@@ -17,7 +17,7 @@ _ACCESS_LOG = {
     "service.name": "weir-gateway",
     "message": "request",
     "http.request.method": "%REQ(:METHOD)%",
-    "url.path": "%PATH(NQ:ORIG)%",
+    "url.path": "%PATH(NQ:ORIG_OR_PATH)%",
     "http.response.status_code": "%RESPONSE_CODE%",
     "response_flags": "%RESPONSE_FLAGS%",
     "response_code_details": "%RESPONSE_CODE_DETAILS%",
@@ -187,16 +187,33 @@ def _connection_manager(settings: GatewaySettings, stat_prefix: str) -> dict[str
                     "@type": _TYPE + "envoy.config.trace.v3.OpenTelemetryConfig",
                     "service_name": "weir-gateway",
                     "grpc_service": {"envoy_grpc": {"cluster_name": "otlp"}, "timeout": "1s"},
+                    "sampler": _sampler(settings.trace_sample_percent),
                 },
             },
-            # A sender's own sampled traceparent is always followed; of the rest this share is sampled.
-            "random_sampling": {"value": settings.trace_sample_percent},
+            # Every request is handed to the sampler below, which decides; Envoy's own draw would ignore the sender.
+            "random_sampling": {"value": 100},
             "spawn_upstream_span": False,
             "custom_tags": [
                 {"tag": "weir.tenant.id", "request_header": {"name": "x-weir-tenant"}},
             ],
         }
     return manager
+
+
+def _sampler(percent: float) -> dict[str, Any]:
+    """A sender's sampled ``traceparent`` is followed; of the rest this share is sampled."""
+    samplers = "envoy.extensions.tracers.opentelemetry.samplers.v3."
+    ratio = {
+        "name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+        "typed_config": {
+            "@type": _TYPE + samplers + "TraceIdRatioBasedSamplerConfig",
+            "sampling_percentage": {"numerator": round(percent * 10_000), "denominator": "MILLION"},
+        },
+    }
+    return {
+        "name": "envoy.tracers.opentelemetry.samplers.parent_based",
+        "typed_config": {"@type": _TYPE + samplers + "ParentBasedSamplerConfig", "wrapped_sampler": ratio},
+    }
 
 
 # ── filters ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -309,7 +326,7 @@ def _problem_replies() -> dict[str, Any]:
                         "title": title,
                         "status": code,
                         "detail": "%LOCAL_REPLY_BODY%",
-                        "instance": "%PATH(NQ:ORIG)%",
+                        "instance": "%PATH(NQ:ORIG_OR_PATH)%",
                         "request_id": "%REQ(X-REQUEST-ID)%",
                     },
                     "content_type": _PROBLEM,
