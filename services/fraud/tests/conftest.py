@@ -7,19 +7,31 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
 from weir_common.valkey import valkey_client
+from weir_fraud.adapters.memory_features import MemoryFeatures
+from weir_fraud.adapters.onnx_model import OnnxModel, load_model
 from weir_fraud.domain.catalogue import Catalogue, load_catalogue
+from weir_fraud.domain.fingerprint import features_fingerprint
+from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.score_payments import ScorePayments
 from weir_fraud.settings import FraudSettings
+from weir_fraud.training.artifacts import write
+from weir_fraud.training.data import Part
+from weir_fraud.training.fit import fit
+from weir_fraud.training.onnx_form import onnx_form
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
@@ -98,3 +110,58 @@ async def pool(mesh_settings: FraudSettings) -> AsyncIterator[asyncpg.Pool]:
     await migrate(mesh_settings.postgres.owner_dsn.get_secret_value(), "fraud", "weir_fraud")
     async with postgres_pool(mesh_settings.postgres, "fraud-tests") as opened:
         yield opened
+
+
+# ── a small model, trained in a second
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def model_dir(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model on random numbers: many payments, old accounts: good; unknown values everywhere."""
+    random = np.random.default_rng(3)
+    names = catalogue.names()
+    x = random.exponential(3, (4_000, len(names))).astype(np.float32)
+    risk = (
+        x[:, names.index("user_payment_count_1h")] + x[:, names.index("amount")] - x[:, names.index("account_age_days")]
+    )
+    y = (risk + random.normal(0, 2, len(x)) > 8).astype(np.int8)
+    x[random.random(x.shape) < 0.1] = np.nan
+    booster = fit(Part(x, y, (), ()), catalogue, seed=3)
+    text, onnx_model = booster.model_to_string().encode(), onnx_form(booster)
+    files = {"model.txt": text, "model.onnx": onnx_model}
+    card = ModelCard(
+        version="test-model",
+        features=names,
+        thresholds=Thresholds(review=0.3, decline=0.7),
+        files={name: sha256(content).hexdigest() for name, content in files.items()},
+        features_fingerprint=features_fingerprint(),
+        key="test",
+        training={},
+        metrics={},
+    )
+    folder = tmp_path_factory.mktemp("model")
+    write(folder, {**files, "model.json": msgspec.json.encode(card)})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
+    return load_model(model_dir, catalogue)
+
+
+@pytest.fixture
+def clock() -> Callable[[], datetime]:
+    return lambda: NOON
+
+
+@pytest.fixture
+def features(catalogue: Catalogue) -> MemoryFeatures:
+    return MemoryFeatures(catalogue.plan)
+
+
+@pytest.fixture
+def score_payments(
+    features: MemoryFeatures, model: OnnxModel, catalogue: Catalogue, clock: Callable[[], datetime]
+) -> ScorePayments:
+    return ScorePayments(features, model, catalogue, clock)
