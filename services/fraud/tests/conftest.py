@@ -27,7 +27,7 @@ from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.payment import Payment, PaymentKind
 from weir_fraud.score_payments import ScorePayments
-from weir_fraud.settings import FraudSettings
+from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.training.artifacts import write
 from weir_fraud.training.data import Part
 from weir_fraud.training.fit import fit
@@ -108,7 +108,7 @@ async def valkey(mesh_settings: FraudSettings) -> AsyncIterator[Redis]:
 async def pool(mesh_settings: FraudSettings) -> AsyncIterator[asyncpg.Pool]:
     """The application role on the mesh's PostgreSQL, schema up to date."""
     await migrate(mesh_settings.postgres.owner_dsn.get_secret_value(), "fraud", "weir_fraud")
-    async with postgres_pool(mesh_settings.postgres, "fraud-tests") as opened:
+    async with postgres_pool(whole_pool(mesh_settings.postgres), "fraud-tests") as opened:
         yield opened
 
 

@@ -37,7 +37,7 @@ from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
-from weir_fraud.settings import FraudSettings
+from weir_fraud.settings import FraudSettings, whole_pool
 
 SERVICE = "fraud"
 
@@ -55,7 +55,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         model = await asyncio.to_thread(load_model, settings.model_dir, catalogue)
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_fraud")
         await ensure_topics(settings.kafka)
-        pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
+        pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from weir_common.settings import Section, ServiceSettings, ValkeySettings, service_config
+from weir_common.settings import PostgresSettings, Section, ServiceSettings, ValkeySettings, service_config
 
 
 class ScoringSettings(Section):
@@ -35,3 +35,8 @@ class FraudSettings(ServiceSettings):
     model_dir: Path
     scoring: ScoringSettings = ScoringSettings()
     stream: StreamSettings = StreamSettings()
+
+
+def whole_pool(settings: PostgresSettings) -> PostgresSettings:
+    """All connections from the start: opening one costs more time than a decision has."""
+    return settings.model_copy(update={"min_size": settings.max_size})

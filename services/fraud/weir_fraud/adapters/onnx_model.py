@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from hashlib import sha256
@@ -70,4 +71,7 @@ def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:
         booster = lightgbm.Booster(model_str=contents["model.txt"].decode())
     except (Fail, InvalidGraph, InvalidProtobuf, lightgbm.basic.LightGBMError) as error:
         raise ModelMissing(f"The model in {folder} cannot be loaded ({error}). {remedy}") from error
-    return OnnxModel(card, session, booster)
+    model = OnnxModel(card, session, booster)
+    # Both runtimes make their plans at the first row; no customer should wait for that.
+    model.score([[math.nan] * len(card.features)])
+    return model

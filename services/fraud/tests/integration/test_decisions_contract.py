@@ -1,0 +1,152 @@
+"""The same tests for the decisions in memory and in PostgreSQL."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.partitioner import event_key, partition_of
+from weir_common.postgres import tenant_transaction
+from weir_fraud.adapters.memory_decisions import MemoryDecisions
+from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.payment import Payment
+from weir_fraud.ports import DecisionStore
+from weir_fraud.score_payments import ScorePayments
+
+Make = Callable[..., Payment]
+
+
+@pytest.fixture
+async def postgres(pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel) -> PostgresDecisions:
+    decisions = PostgresDecisions(pool, catalogue, lambda: None)
+    await decisions.register(model.card)
+    await decisions.register(model.card)
+    return decisions
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+def store(request: pytest.FixtureRequest) -> Any:
+    """Each implementation of `DecisionStore`."""
+    return MemoryDecisions() if request.param == "memory" else request.getfixturevalue("postgres")
+
+
+async def decided(score: ScorePayments, payment: Payment) -> Decision:
+    (decision,) = await score([payment], Source.GRPC)
+    return decision
+
+
+def same(one: Decision, other: Decision) -> bool:
+    """Equal to the last bit; nan is nan."""
+    return comparable(one) == comparable(other)
+
+
+def comparable(decision: Decision) -> Decision:
+    return replace(
+        decision,
+        contributions=tuple(
+            replace(part, value="unknown" if math.isnan(part.value) else part.value)  # type: ignore[arg-type]
+            for part in decision.contributions
+        ),
+    )
+
+
+async def test_what_is_recorded_is_found_to_the_last_bit(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    bare = make_payment(amount=None, currency=None, user_id=None, device=None, latitude=None)
+    for payment in (make_payment(amount="0.1"), bare):
+        decision = await decided(score_payments, payment)
+        assert await store.record(decision) is decision
+        found = await store.find(decision.tenant_id, decision.event_id)
+        assert found is not None
+        assert same(found, decision)
+
+
+async def test_the_first_decision_stands(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    first = await decided(score_payments, make_payment())
+    await store.record(first)
+    second = replace(first, score=0.999, source=Source.HTTP)
+    assert same(await store.record(second), first)
+
+
+async def test_nothing_is_found_of_others(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    decision = await decided(score_payments, make_payment())
+    await store.record(decision)
+    assert await store.find(TenantId("someone-else"), decision.event_id) is None
+    assert await store.find(decision.tenant_id, EventId(str(uuid.uuid4()))) is None
+    assert [found async for found in store.of_subject(TenantId("someone-else"), ["ann"], [])] == []
+
+
+async def test_a_person_gets_all_decisions_by_any_of_their_names(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make, tenant: TenantId
+) -> None:
+    mine = [make_payment(after=second) for second in range(250)]
+    mine.append(make_payment(user_id=None, anonymous_id="cookie"))
+    others = [make_payment(user_id="bob"), make_payment(user_id=None)]
+    for decision in await score_payments([*mine, *others], Source.STREAM):
+        await store.record(decision)
+    found = [decision async for decision in store.of_subject(tenant, ["ann", "anna"], ["cookie"])]
+    assert [decision.event_id for decision in found] == sorted(payment.event_id for payment in mine)
+    assert [decision async for decision in store.of_subject(tenant, [], [])] == []
+
+
+@pytest.mark.integration
+async def test_the_announcement_commits_with_the_decision(
+    pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    woken: list[bool] = []
+    store = PostgresDecisions(pool, catalogue, lambda: woken.append(True))
+    await store.register(model.card)
+    decision = await decided(score_payments, make_payment())
+    # The running service relays the same outbox: look inside a transaction that holds its lock.
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('outbox:fraud'))")
+        await store.record(decision)
+        await store.record(decision)
+        rows = await connection.fetch(
+            "SELECT * FROM fraud.outbox WHERE headers ->> 'weir-event-id' = $1", decision.event_id
+        )
+    assert woken == [True]
+    (row,) = rows
+    assert row["topic"] == "weir.fraud.decisions.v1"
+    assert row["key"] == event_key(decision.tenant_id, decision.subject)
+    assert row["partition"] == partition_of(decision.tenant_id, decision.subject)
+    value: dict[str, Any] = msgspec.json.decode(row["value"])
+    assert value["amount"] == "10.00"
+    assert value["outcome"] == decision.outcome
+    assert value["reason_codes"] == list(decision.reason_codes())
+    assert set(value) >= {"event_id", "tenant_id", "transaction_id", "user_id", "currency", "score", "model_version"}
+    assert set(value) >= {"decided_at", "event_timestamp"}
+
+
+@pytest.mark.integration
+async def test_row_level_security_is_forced(
+    pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    decision = await postgres.record(await decided(score_payments, make_payment()))
+    async with tenant_transaction(pool, TenantId("someone-else")) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM fraud.decision") == 0
+        assert await connection.execute("DELETE FROM fraud.decision") == "DELETE 0"
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM fraud.decision") == 0
+        unprotected = await connection.fetch(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = 'fraud' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity) "
+            "AND coalesce(obj_description(c.oid, 'pg_class'), '') NOT LIKE 'no tenant data%'"
+        )
+    assert [row["relname"] for row in unprotected] == []
+    assert await postgres.find(decision.tenant_id, decision.event_id) is not None

@@ -1,0 +1,235 @@
+"""Events on the log, decisions on theirs: real Kafka, PostgreSQL and Valkey, with topics and a group of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.consumer import Consumer
+from weir_common.kafka.producer import KafkaPublisher, kafka_publisher
+from weir_common.kafka.records import OutgoingRecord
+from weir_common.kafka.topics import TopicSpec, ensure_topics
+from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Source
+from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
+from weir_fraud.entrypoints.events_consumer import ScoreEvents
+from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.score_payments import ScorePayments
+from weir_fraud.score_transaction import ScoreTransaction
+from weir_fraud.settings import FraudSettings, ScoringSettings
+
+pytestmark = pytest.mark.integration
+
+Send = Callable[[list[dict[str, Any]]], Awaitable[None]]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def event(tenant: TenantId, number: int = 0, subtype: str = "purchase", kind: str = "transaction") -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps(EVENT_EXAMPLE["event"]))
+    made["tenant_id"] = tenant
+    made["event_metadata"] |= {
+        "event_id": str(uuid.uuid4()),
+        "timestamp": f"2026-03-04T12:{number // 60:02}:{number % 60:02}Z",
+    }
+    made["event_data"] |= {"event_subtype": subtype, "event_type": kind}
+    return made
+
+
+@pytest.fixture
+async def publisher(mesh_settings: FraudSettings) -> AsyncIterator[KafkaPublisher]:
+    async with kafka_publisher(mesh_settings.kafka, "fraud-tests") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def topic(mesh_settings: FraudSettings) -> str:
+    name = f"test.fraud.{uuid.uuid4().hex[:12]}"
+    await ensure_topics(mesh_settings.kafka, (TopicSpec(name, 2, retention_days=0.1),))
+    return name
+
+
+@pytest.fixture
+def send(publisher: KafkaPublisher, topic: str) -> Send:
+    async def send_all(events: list[dict[str, Any]]) -> None:
+        await publisher.publish_all(
+            [
+                OutgoingRecord(
+                    topic,
+                    key=f"{one['tenant_id']}\x00{one['event_data']['user_context']['user_id']}".encode(),
+                    value=json.dumps(one).encode(),
+                    headers={
+                        "weir-tenant": one["tenant_id"].encode(),
+                        "weir-event-id": one["event_metadata"]["event_id"].encode(),
+                        "weir-event-type": one["event_data"]["event_type"].encode(),
+                        "weir-event-subtype": one["event_data"]["event_subtype"].encode(),
+                        "weir-accepted-at": now().isoformat().encode(),
+                    },
+                    partition=0,
+                )
+                for one in events
+            ]
+        )
+
+    return send_all
+
+
+@pytest.fixture
+async def features(valkey: Redis, catalogue: Catalogue) -> ValkeyFeatures:
+    features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120, snapshot_ttl_seconds=60)
+    await features.load()
+    return features
+
+
+@pytest.fixture
+async def decisions(pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel) -> PostgresDecisions:
+    decisions = PostgresDecisions(pool, catalogue, lambda: None)
+    await decisions.register(model.card)
+    return decisions
+
+
+@pytest.fixture
+def score(features: ValkeyFeatures, model: OnnxModel, catalogue: Catalogue) -> ScorePayments:
+    return ScorePayments(features, model, catalogue, now)
+
+
+Consuming = Callable[[], Any]
+
+
+@pytest.fixture
+def consuming(
+    mesh_settings: FraudSettings, pool: asyncpg.Pool, publisher: KafkaPublisher, topic: str, score: ScorePayments
+) -> Consuming:
+    """A running consumer; entered again, it goes on where it stopped."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[Consumer]:
+        stop = asyncio.Event()
+        consumer = Consumer(
+            service="fraud",
+            name=name,
+            topics=[topic],
+            handler=ScoreEvents(score, DecisionMetrics()),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=mesh_settings.kafka,
+            publisher=publisher,
+        )
+        task = asyncio.create_task(consumer.run(stop))
+        try:
+            yield consumer
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 20)
+
+    return run
+
+
+async def until_decided(decisions: PostgresDecisions, tenant: TenantId, events: list[dict[str, Any]]) -> list[Any]:
+    found: list[Any] = []
+    async with asyncio.timeout(30):
+        while len(found) < len(events):
+            found = [
+                decision
+                for one in events
+                if (decision := await decisions.find(tenant, EventId(one["event_metadata"]["event_id"]))) is not None
+            ]
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def announcements(pool: asyncpg.Pool, events: list[dict[str, Any]]) -> int:
+    """In the outbox; the running service may relay them away, so at most once each."""
+    ids = [one["event_metadata"]["event_id"] for one in events]
+    rows = await pool.fetch("SELECT headers ->> 'weir-event-id' AS id FROM fraud.outbox WHERE headers ->> 'weir-event-id' = ANY($1)", ids)  # fmt: skip
+    assert len({row["id"] for row in rows}) == len(rows)
+    return len(rows)
+
+
+async def test_payments_are_decided_in_order_and_nothing_else_is(
+    consuming: Consuming, send: Send, decisions: PostgresDecisions, pool: asyncpg.Pool, tenant: TenantId
+) -> None:
+    payments = [
+        event(tenant, number, subtype)
+        for number, subtype in enumerate(["purchase", "payment_attempted", "payment_declined", "purchase"])
+    ]
+    others = [event(tenant, 9, "refund"), event(tenant, 9, "page_view", "user_interaction")]
+    async with consuming():
+        await send([*others, *payments, payments[0]])
+        found = await until_decided(decisions, tenant, payments)
+    counts = [
+        next(part.value for part in decision.contributions if part.feature == "user_payment_count_1m")
+        for decision in found
+    ]
+    assert counts == [1, 2, 3, 4]
+    assert all(decision.source is Source.STREAM for decision in found)
+    for one in others:
+        assert await decisions.find(tenant, EventId(one["event_metadata"]["event_id"])) is None
+    await announcements(pool, payments)
+
+
+async def test_a_decision_of_the_api_is_not_contradicted(
+    consuming: Consuming, send: Send, decisions: PostgresDecisions, score: ScorePayments, tenant: TenantId
+) -> None:
+    asked, after = event(tenant, 0), event(tenant, 1)
+    made, prefix = event_of(json.dumps(asked).encode())
+    answer = await ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())(
+        payment_to_score(made, prefix, now()), Source.HTTP
+    )
+    async with consuming():
+        await send([asked, after])
+        first, second = await until_decided(decisions, tenant, [asked, after])
+    assert first.source is Source.HTTP
+    assert first.decided_at == answer.decided_at
+    # The stream's copy of the event did not count a second time.
+    assert {part.feature: part.value for part in second.contributions}["user_payment_count_1m"] == 2
+
+
+async def test_several_tenants_in_one_batch_and_a_restart(
+    consuming: Consuming, send: Send, decisions: PostgresDecisions, tenant: TenantId
+) -> None:
+    tenants = [tenant, TenantId(f"{tenant}-2"), TenantId(f"{tenant}-3")]
+    events = [event(tenants[number % 3], number) for number in range(30)]
+    await send(events)
+    async with consuming():
+        await until_decided(decisions, tenants[0], events[::3])
+    later = [event(tenants[1], 40)]
+    await send([*events, *later])
+    async with consuming():
+        (last,) = await until_decided(decisions, tenants[1], later)
+    snapshot = {part.feature: part.value for part in last.contributions}
+    assert snapshot["user_payment_count_1h"] == 11
+
+
+async def test_a_record_that_is_no_event_is_put_aside(
+    consuming: Consuming, send: Send, decisions: PostgresDecisions, publisher: KafkaPublisher, topic: str, tenant: TenantId
+) -> None:  # fmt: skip
+    good = [event(tenant, 0), event(tenant, 1)]
+    headers = {
+        "weir-tenant": tenant.encode(),
+        "weir-event-id": str(uuid.uuid4()).encode(),
+        "weir-event-type": b"transaction",
+        "weir-event-subtype": b"purchase",
+    }
+    async with consuming() as consumer:
+        await send(good[:1])
+        await publisher.publish(OutgoingRecord(topic, b"k", b"{not json", headers, partition=0))
+        await send(good[1:])
+        await until_decided(decisions, tenant, good)
+        assert await consumer.health() is None
