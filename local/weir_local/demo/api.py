@@ -1,0 +1,76 @@
+"""The mesh as a client sees it: through the gateway, over TLS, with a tenant's own key."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from weir_local import certificates
+from weir_local.mesh import Mesh
+
+_TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+_RETRY_SECONDS = 60.0
+
+
+@dataclass
+class Gateway:
+    """One HTTP client; use as an async context."""
+
+    client: httpx.AsyncClient
+    operator_key: str
+    retries: int = field(default=0)
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> Gateway:
+        """A client of this mesh's gateway that trusts its development CA."""
+        context = ssl.create_default_context(cafile=str(certificates.ca(mesh).certificate))
+        client = httpx.AsyncClient(
+            base_url=f"https://localhost:{mesh.port('gateway-https')}", verify=context, timeout=_TIMEOUT, http2=False
+        )
+        return cls(client, certificates.bootstrap_key(mesh).read_text().strip())
+
+    async def __aenter__(self) -> Gateway:
+        await self.client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self.client.__aexit__(*exception)
+
+    async def operator(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A request with the operator's key."""
+        return await self.client.request(method, path, headers={"x-api-key": self.operator_key}, **more)
+
+    async def send_batch(
+        self, key: str, events: Sequence[Mapping[str, Any]], *, traceparent: str | None = None
+    ) -> dict[str, Any]:
+        """Send until every event has a lasting fate, as a careful client does; gives the last answer.
+
+        Raises ``RuntimeError`` when the mesh does not take it for a minute, or refuses it altogether.
+        """
+        headers = {"x-api-key": key, **({"traceparent": traceparent} if traceparent else {})}
+        deadline = time.monotonic() + _RETRY_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                answer = await self.client.post("/api/v2/events/batch", json={"events": list(events)}, headers=headers)
+            except httpx.HTTPError as error:
+                fault = repr(error)
+            else:
+                if answer.status_code in (202, 207, 422):
+                    document: dict[str, Any] = answer.json()
+                    if not document["summary"]["unavailable"]:
+                        return document
+                elif answer.status_code < 500 and answer.status_code != 429:
+                    raise RuntimeError(f"the batch was refused: {answer.status_code} {answer.text[:500]}")
+                fault = f"{answer.status_code} {answer.text[:200]}"
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the batch was not taken for {_RETRY_SECONDS:.0f} s: {fault}")
+            self.retries += 1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
