@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from weir.analytics.v1 import analytics_pb2_grpc
+from weir.privacy.v1 import subject_data_pb2_grpc
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
@@ -23,7 +24,7 @@ from weir_common.postgres import postgres_pool
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 
-from weir_analytics.adapters.iceberg_archive import IcebergArchive, open_catalogue, open_table
+from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
 from weir_analytics.adapters.postgres_books import PostgresBooks
 from weir_analytics.adapters.postgres_rollups import PostgresRollups
 from weir_analytics.apply_events import ApplyEvents
@@ -31,6 +32,7 @@ from weir_analytics.archive_log import ArchiveLog, TimeOf, decision_time, event_
 from weir_analytics.domain.catalogue import load_catalogue
 from weir_analytics.entrypoints.grpc import AnalyticsServicer
 from weir_analytics.entrypoints.http import analytics_router
+from weir_analytics.entrypoints.subject_data import AnalyticsSubjectData
 from weir_analytics.read_dashboard import ReadDashboard
 from weir_analytics.settings import AnalyticsSettings
 
@@ -110,9 +112,13 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 partial(
                     analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server,
                     AnalyticsServicer(read_dashboard, catalogue, authenticator),
-                )
+                ),
+                partial(
+                    subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
+                    AnalyticsSubjectData(IcebergArchiveReader(lake), pool),
+                ),
             ],
-            ["weir.analytics.v1.AnalyticsService"],
+            ["weir.analytics.v1.AnalyticsService", "weir.privacy.v1.SubjectDataService"],
             readiness,
         )
         yield Service(

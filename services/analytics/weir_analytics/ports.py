@@ -156,8 +156,3 @@ class ArchiveReader(Protocol):
 
     def payloads(self, table: str, tenant_id: TenantId) -> Iterable[bytes]:
         """Every record of a tenant, in no particular order."""
-
-    def records_of(
-        self, table: str, tenant_id: TenantId, user_ids: Collection[str], anonymous_ids: Collection[str]
-    ) -> Iterable[tuple[str, bytes]]:
-        """(event id, payload) of what the tenant's archive holds about one person."""

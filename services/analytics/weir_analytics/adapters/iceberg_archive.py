@@ -311,11 +311,6 @@ class IcebergArchiveReader:
         for batch in scan.to_arrow_batch_reader():
             yield from (text.as_buffer().to_pybytes() for text in batch["payload"])
 
-    def records_of(
-        self, table: str, tenant_id: TenantId, user_ids: Collection[str], anonymous_ids: Collection[str]
-    ) -> Iterable[tuple[str, bytes]]:
-        raise NotImplementedError
-
 
 # pyiceberg's expressions are pydantic models with constructors of their own, which mypy's plugin does not see.
 
