@@ -87,10 +87,12 @@ class Decision:
 
     def reasons(self) -> tuple[Reason, ...]:
         """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
-        shares: dict[ReasonCode, list[float]] = {}
-        for contribution in self.contributions:
-            shares.setdefault(contribution.reason, []).append(contribution.contribution)
-        reasons = [Reason(code, math.fsum(parts)) for code, parts in shares.items()]
+        codes: dict[str, ReasonCode] = {}
+        shares: dict[str, list[float]] = {}
+        for part in self.contributions:
+            codes[part.reason.code] = part.reason
+            shares.setdefault(part.reason.code, []).append(part.contribution)
+        reasons = [Reason(codes[code], math.fsum(parts)) for code, parts in shares.items()]
         return tuple(sorted(reasons, key=lambda reason: (-reason.contribution, reason.reason.code)))
 
     def reason_codes(self) -> tuple[str, ...]:
