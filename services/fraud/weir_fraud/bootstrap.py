@@ -82,6 +82,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             publisher=publisher,
             max_records=settings.stream.max_records,
             max_wait_seconds=settings.stream.max_wait_seconds,
+            fetch_min_bytes=settings.stream.fetch_min_bytes,
             wake_outbox=relay.wake,
         )
         readiness = Readiness()
