@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from weir_anomaly.domain.entity import Entity, entity
@@ -171,7 +172,7 @@ def clues(state: BotState, network_kind: str | None) -> dict[str, float]:
 
 def pace_variation(times: Sequence[float]) -> float | None:
     """Coefficient of variation of the last gaps; None with fewer than 20."""
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     if len(gaps) < MIN_GAPS:
         return None
     mean = sum(gaps) / len(gaps)
