@@ -12,7 +12,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("audit", "weir_compliance.cli:audit"),
     ("export", "weir_compliance.cli:export"),
     ("tenant", "weir_tenant_admin.cli:tenant"),
-    ("demo", "weir_bench.demo.cli:demo"),
+    ("demo", "weir_local.demo.command:demo"),
 )
 """Name, and `module:attribute` of a typer application (a group of commands) or of a function (one command)."""
 

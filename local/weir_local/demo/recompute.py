@@ -96,7 +96,9 @@ def differences(expected: Figures, shown: Figures) -> list[str]:
         elif name in ("total_sales", "average_order_value"):
             same = Decimal(str(value)) == Decimal(str(other))
         elif name == "top_categories":
-            same = [(item, Decimal(amount)) for item, amount in value] == [(item, Decimal(amount)) for item, amount in other]
+            same = [(item, Decimal(amount)) for item, amount in value] == [
+                (item, Decimal(amount)) for item, amount in other
+            ]
         elif name == "sales_by_country":
             same = {key: Decimal(amount) for key, amount in value.items()} == {
                 key: Decimal(amount) for key, amount in other.items()
@@ -129,7 +131,11 @@ def _sessions(events: Iterable[Event]) -> list[bool]:
             continue
         user = data.get("user_context") or {}
         session = user.get("session_data") or {}
-        device = user.get("anonymous_id") or (session.get("session_attributes") or {}).get("device_fingerprint") or user.get("user_id")
+        device = (
+            user.get("anonymous_id")
+            or (session.get("session_attributes") or {}).get("device_fingerprint")
+            or user.get("user_id")
+        )
         if not device:
             continue
         devices[device].append(
@@ -180,7 +186,9 @@ def _category(line: Event) -> str:
 
 
 def _country(context: Event) -> str:
-    shipping = ((context["cart_context"].get("payment_context") or {}).get("shipping_context") or {}).get("shipping_address") or {}
+    shipping = ((context["cart_context"].get("payment_context") or {}).get("shipping_context") or {}).get(
+        "shipping_address"
+    ) or {}
     return str(shipping.get("country") or "unknown")
 
 

@@ -36,7 +36,13 @@ class Sent:
 
 
 async def replay(
-    gateway: Gateway, keys: Mapping[str, str], events: Sequence[Event], rate: float, progress: Callable[[int], None], *, seed: int = 1
+    gateway: Gateway,
+    keys: Mapping[str, str],
+    events: Sequence[Event],
+    rate: float,
+    progress: Callable[[int], None],
+    *,
+    seed: int = 1,
 ) -> Sent:
     """Send ``events`` (ascending by time) at ``rate`` a second over all tenants.
 
@@ -88,7 +94,9 @@ async def _tenant(
 async def _score(gateway: Gateway, key: str, event: Event, result: Sent) -> None:
     began = time.perf_counter()
     try:
-        answer = await gateway.client.post("/api/v2/ml/inference/fraud", content=msgspec.json.encode(event), headers={"x-api-key": key})
+        answer = await gateway.client.post(
+            "/api/v2/ml/inference/fraud", content=msgspec.json.encode(event), headers={"x-api-key": key}
+        )
     except httpx.HTTPError:
         return  # the shop goes on without an answer; the stream scores the payment
     if answer.status_code == 200:

