@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,9 @@ class Ports:
     places and rarely meet even while one of them is stopped.
     """
 
-    def __init__(self, file: Path, seed: str) -> None:
+    def __init__(self, file: Path, seed: str, free: Callable[[int], bool] | None = None) -> None:
         self._file = file
+        self._free = free or is_free
         self._start = FIRST + zlib.crc32(seed.encode()) % (LAST - FIRST)
 
     def all(self) -> dict[str, int]:
@@ -53,7 +54,7 @@ class Ports:
                 return taken[name]
             for step in range(LAST - FIRST):
                 port = FIRST + (self._start - FIRST + step) % (LAST - FIRST)
-                if port not in taken.values() and is_free(port):
+                if port not in taken.values() and self._free(port):
                     self._write({**taken, name: port})
                     return port
         raise NoFreePort(f"no free port between {FIRST} and {LAST} for {name}")

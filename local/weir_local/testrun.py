@@ -11,19 +11,22 @@ import sys
 import time
 from pathlib import Path
 
-PYTEST_SECONDS = 40 * 60
+UP_SECONDS = 45 * 60
+PYTEST_SECONDS = 30 * 60
+DOWN_SECONDS = 120
 
 
 def main() -> int:
-    """Run it."""
-    root = Path.cwd()
-    state = root / ".weir-test"
+    """Run it; further arguments go to pytest."""
+    state = Path.cwd() / ".weir-test"
     environment = {**os.environ, "WEIR_STATE_DIR": str(state)}
-    weir = [sys.executable, "-m", "weir_local.cli"]
+    weir = str(Path(sys.executable).with_name("weir"))
     started = time.monotonic()
-    subprocess.run([*weir, "down", "--purge"], env=environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [weir, "down", "--purge"], env=environment, check=True, timeout=DOWN_SECONDS, stdout=subprocess.DEVNULL
+    )
     try:
-        up = subprocess.run([*weir, "up", "--kubernetes"], env=environment, check=False, timeout=1_800)
+        up = subprocess.run([weir, "up", "--kubernetes"], env=environment, check=False, timeout=UP_SECONDS)
         if up.returncode != 0:
             print("the test mesh did not start; see the lines above", file=sys.stderr)
             return up.returncode
@@ -36,7 +39,9 @@ def main() -> int:
         )
         return tests.returncode
     finally:
-        subprocess.run([*weir, "down", "--purge"], env=environment, check=False, timeout=120, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [weir, "down", "--purge"], env=environment, check=False, timeout=DOWN_SECONDS, stdout=subprocess.DEVNULL
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class WeirService(Component):
     """One service; ready when its gRPC health says SERVING and ``/readyz`` answers 200."""
 
     name: str = ""
-    depends_on: tuple[str, ...] = ("postgres", "valkey", "kafka", "temporal")
+    depends_on: tuple[str, ...] = ("postgres", "valkey", "kafka", "temporal", "kube-apiserver")
     ports: tuple[str, ...] = field(default=())
     stop_seconds: float = 20
 
@@ -32,8 +32,9 @@ class WeirService(Component):
         return None if find_spec(f"{package}.__main__") is not None else f"{package} cannot be run yet"
 
     async def prepare(self, mesh: Mesh, report: Report) -> None:
-        if self.name != "fraud" or (mesh.state / "models" / "model.json").exists():
+        if self.name != "fraud":
             return
+        # It looks first whether the model is current, and is done in a tenth of a second if so.
         report("training the fraud model")
         process = await asyncio.create_subprocess_exec(
             *(python(), "-m", "weir_fraud.training", "--output", str(mesh.folder("models"))),
