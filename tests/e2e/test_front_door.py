@@ -97,7 +97,7 @@ async def test_another_tenants_data_are_refused_and_the_attempt_is_audited(gatew
             entries = await gateway.client.get(
                 "/api/v2/audit/entries", params={"tenant_id": mine.tenant_id, "limit": 100}, headers=mine.headers
             )
-            denied = [entry for entry in entries.json()["entries"] if entry["outcome"] == "denied"]
+            denied = [entry for entry in entries.json()["entries"] if entry["entry"]["outcome"] == "denied"]
             if len(denied) >= len(answers):
                 break
             await asyncio.sleep(0.3)

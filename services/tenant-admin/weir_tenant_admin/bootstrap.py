@@ -41,12 +41,13 @@ from weir_tenant_admin.adapters.token_signer import Ed25519TokenSigner
 from weir_tenant_admin.bootstrap_operator import bootstrap_operator
 from weir_tenant_admin.check_health import HealthCheck, Probe
 from weir_tenant_admin.create_tenant import TenantCreation
-from weir_tenant_admin.entrypoints import http_auth, http_health, http_service_levels, http_tenants
+from weir_tenant_admin.entrypoints import http_auth, http_health, http_scale, http_service_levels, http_tenants
 from weir_tenant_admin.entrypoints.documentation import document_types
 from weir_tenant_admin.entrypoints.grpc import TenantAdminSubjectData, TenantServicer
 from weir_tenant_admin.entrypoints.requests_consumer import RequestCountsHandler
 from weir_tenant_admin.exchange_key import KeyExchange
 from weir_tenant_admin.issue_key import KeyIssue
+from weir_tenant_admin.lag_table import LagTable, unix_now
 from weir_tenant_admin.mint_person_token import PersonTokenMint
 from weir_tenant_admin.report_service_levels import ServiceLevelReport
 from weir_tenant_admin.revoke_key import KeyRevocation
@@ -120,6 +121,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         )
         health = HealthCheck(await _probes(settings, stack, pool), settings.probes.deadline_seconds)
         app.include_router(http_health.health_router(health))
+        lags = LagTable(settings.kafka)
+        app.include_router(http_scale.scale_router(store, lags, settings.scaling, unix_now))
         app.include_router(gateway_check_router())
         document_types(app, [*http_tenants.TYPES, *http_auth.TYPES, *http_service_levels.TYPES, *http_health.TYPES])
         requests = Consumer(
@@ -151,6 +154,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             grpc=server,
             background=[
                 BackgroundTask("request counts", requests.run),
+                BackgroundTask("progress", lags.run),
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("outbox", outbox.run),
                 BackgroundTask("request meter", meter.run),

@@ -1,0 +1,129 @@
+"""What the consumers of every service last reported of themselves, in memory, fed by ``weir.ops.progress.v1``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from weir_common.ids import TenantId
+from weir_common.kafka.partitioner import tenant_partitions
+from weir_common.kafka.topics import EVENTS, PROGRESS
+from weir_common.ops import ConsumerProgress
+from weir_common.settings import KafkaSettings
+
+from weir_tenant_admin.domain.scaling import Measurements
+
+log = structlog.get_logger(__name__)
+
+RATE_SECONDS = 60.0
+MAX_AGE_SECONDS = 15.0
+_MAX_BACKOFF_SECONDS = 5.0
+
+_decoder = msgspec.json.Decoder(ConsumerProgress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    at: float
+    events: int
+    busy_seconds: float
+
+
+class LagTable:
+    """Progress by service and partition; rates and costs by service and tenant over the last minute."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._partitions: dict[tuple[str, int], ConsumerProgress] = {}
+        self._applied: dict[tuple[str, TenantId], deque[_Applied]] = defaultdict(deque)
+        self._instances: dict[str, dict[str, float]] = defaultdict(dict)
+
+    def take(self, progress: ConsumerProgress) -> None:
+        """One report. Only the log of events counts: that is what a tenant's load consists of."""
+        if progress.topic != EVENTS:
+            return
+        at = progress.reported_at_ms / 1000
+        self._partitions[(progress.service, progress.partition)] = progress
+        self._instances[progress.service][progress.instance] = at
+        for tenant, counts in progress.tenants.items():
+            recent = self._applied[(progress.service, TenantId(tenant))]
+            recent.append(_Applied(at, counts.applied, counts.busy_seconds))
+            while recent and recent[0].at < at - RATE_SECONDS:
+                recent.popleft()
+
+    def measure(self, service: str, tenant_id: TenantId, now: float) -> Measurements:
+        """A tenant's load on a service as of ``now`` (Unix seconds); values are None when a report is missing or old."""
+        own = [self._partitions.get((service, partition)) for partition in tenant_partitions(tenant_id)]
+        current = sum(at > now - MAX_AGE_SECONDS for at in self._instances[service].values())
+        fresh = [
+            report for report in own if report is not None and report.reported_at_ms / 1000 > now - MAX_AGE_SECONDS
+        ]
+        if len(fresh) < len(own):
+            seen = len([report for report in own if report is not None])
+            why = f"{len(fresh)} of {len(own)} partitions reported within {MAX_AGE_SECONDS:.0f} s ({seen} ever)"
+            return Measurements(None, None, None, None, None, max(1, current), why)
+        recent = [one for one in self._applied[(service, tenant_id)] if one.at > now - RATE_SECONDS]
+        events, busy = sum(one.events for one in recent), sum(one.busy_seconds for one in recent)
+        oldest = [report.position_timestamp_ms for report in fresh if report.position_timestamp_ms is not None]
+        # A shared partition's backlog is everybody's; without traffic of its own an event costs what the service says.
+        return Measurements(
+            rate=events / RATE_SECONDS,
+            backlog=sum(report.backlog for report in fresh),
+            lag_seconds=max(0.0, now - min(oldest) / 1000) if oldest else 0.0,
+            seconds_per_event=busy / events if events else 0.0,
+            age_s=round(now - min(report.reported_at_ms for report in fresh) / 1000, 3),
+            current=max(1, current),
+            source=f"{PROGRESS}, partitions {', '.join(str(partition) for partition in tenant_partitions(tenant_id))}",
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the topic from now on; outages of Kafka are waited out, and what is known grows old meanwhile."""
+        backoff = 0.1
+        while not stop.is_set():
+            try:
+                await self._follow(stop)
+                backoff = 0.1
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("progress cannot be read, trying again", error=repr(error))
+                try:
+                    async with asyncio.timeout(backoff):
+                        await stop.wait()
+                except TimeoutError:
+                    backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        where = TopicPartition(PROGRESS, 0)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=200,
+            request_timeout_ms=int(self._kafka.request_timeout_seconds * 1000),
+        )
+        consumer.assign([where])
+        try:
+            async with asyncio.timeout(self._kafka.request_timeout_seconds * 2):
+                await consumer.start()
+                await consumer.seek_to_end(where)
+            while not stop.is_set():
+                async with asyncio.timeout(self._kafka.request_timeout_seconds):
+                    fetched = await consumer.getmany(timeout_ms=200, max_records=2_000)
+                for message in fetched.get(where, []):
+                    try:
+                        self.take(_decoder.decode(message.value or b""))
+                    except msgspec.DecodeError as error:
+                        log.error("unreadable progress report", error=str(error))
+        finally:
+            async with asyncio.timeout(5):
+                await consumer.stop()
+
+
+def unix_now() -> float:
+    """The clock of the process."""
+    return time.time()
