@@ -1,0 +1,72 @@
+"""The rendered gateway: every route has its service, nothing internal is served, limits are set where Envoy's defaults bite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from weir_gateway import GatewaySettings, Upstream, render
+from weir_gateway.routes import ROUTES, SERVICES
+
+
+@pytest.fixture
+def settings() -> GatewaySettings:
+    upstream = Upstream(http_port=1, grpc_port=2)
+    path = Path("/x")
+    return GatewaySettings(
+        https_port=10,
+        grpc_port=11,
+        admin_port=12,
+        certificate_path=path,
+        private_key_path=path,
+        client_ca_path=path,
+        jwks_path=path,
+        otlp_host="127.0.0.1",
+        otlp_port=4317,
+        ingest=upstream,
+        fraud=upstream,
+        anomaly=upstream,
+        analytics=upstream,
+        compliance=upstream,
+        tenant_admin=upstream,
+    )
+
+
+def filters(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
+    listener = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]  # type: ignore[no-any-return]
+
+
+def test_forged_headers_go_first_and_the_router_comes_last(settings: GatewaySettings) -> None:
+    names = [each["name"].rsplit(".", 1)[1] for each in filters(settings)]
+    assert names == ["header_mutation", "jwt_authn", "ext_authz", "local_ratelimit", "buffer", "router"]
+
+
+def test_a_bucket_a_tenant_for_many_tenants(settings: GatewaySettings) -> None:
+    limit = next(each for each in filters(settings) if each["name"].endswith("local_ratelimit"))["typed_config"]
+    # Envoy keeps 20 by default: with 21 active tenants a limited one would get through.
+    assert limit["max_dynamic_descriptors"] == settings.max_tenants >= 1_000
+    assert limit["rate_limits"][0]["actions"][0]["request_headers"]["header_name"] == "x-weir-tenant"
+
+
+def test_writes_are_not_repeated_by_the_gateway(settings: GatewaySettings) -> None:
+    for route in ROUTES:
+        if route.prefix in ("/api/v2/events/", "/api/v2/ml/", "/api/v2/data/", "/api/v2/admin/", "/api/v2/auth/"):
+            assert not route.retry
+
+
+def test_every_service_has_a_cluster_for_each_protocol(settings: GatewaySettings) -> None:
+    clusters = {cluster["name"] for cluster in yaml.safe_load(render(settings))["static_resources"]["clusters"]}
+    assert {name for service in SERVICES for name in (service, f"{service}_grpc")} <= clusters
+
+
+def test_health_metrics_and_the_credential_check_are_not_served(settings: GatewaySettings) -> None:
+    text = render(settings)
+    listener = yaml.safe_load(text)["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    prefixes = [
+        route["match"].get("prefix") or route["match"]["path"]
+        for route in manager["route_config"]["virtual_hosts"][0]["routes"]
+    ]
+    assert all(prefix.startswith(("/api/v2/", "/docs/", "/openapi/")) for prefix in prefixes)
