@@ -16,11 +16,20 @@ from weir_common.kafka.topics import DECISIONS
 
 from weir_analytics.domain.catalogue import Catalogue
 from weir_analytics.domain.decision import FraudDecision
-from weir_analytics.domain.event import CommerceEvent, facts_of, purchase_of
-from weir_analytics.domain.facts import Fact, Microseconds, Purchase
+from weir_analytics.domain.event import EARLIEST, CommerceEvent, facts_of, microseconds, purchase_of
+from weir_analytics.domain.facts import MICROSECONDS, Fact, Microseconds, Purchase
 from weir_analytics.domain.orders import OrderBook
 from weir_analytics.domain.rollup import Rollup, united
-from weir_analytics.domain.sessions import Activity, Sessions, activity_of, append, device_key, resplit
+from weir_analytics.domain.sessions import (
+    Activity,
+    Sessions,
+    activity_of,
+    append,
+    certain_start,
+    device_key,
+    position,
+    resplit,
+)
 from weir_analytics.errors import UndecodableRecord
 from weir_analytics.ports import Books, Changes, TenantBooks
 
@@ -97,15 +106,12 @@ async def apply_to_tenant(catalogue: Catalogue, tenant_id: TenantId, part: Tenan
     for purchase in part.purchases:
         for fact, sign in orders.offer(purchase):
             rollup.add(fact, sign)
-    sessions = await _sessions(tenant_id, part, books) if part.activities else []
-    for device in sessions:
-        for session in device.before:
-            rollup.add(session.fact, -1)
-        for session in device.after:
-            rollup.add(session.fact)
+    sessions = await _sessions(part, books) if part.activities else {}
+    for device in sessions.values():
+        for fact, sign in device.changes():
+            rollup.add(fact, sign)
     added = rollup.sketches()
     stored = await books.sketches(added) if added else {}
-    kept = {session.session_id for device in sessions for session in device.after}
     await books.store(
         Changes(
             counters=rollup.counters(),
@@ -113,11 +119,8 @@ async def apply_to_tenant(catalogue: Catalogue, tenant_id: TenantId, part: Tenan
                 cell: united(stored[cell], sketch) if cell in stored else sketch for cell, sketch in added.items()
             },
             orders=orders.changed,
-            retracted_sessions=[
-                session for device in sessions for session in device.before if session.session_id not in kept
-            ],
-            sessions=[session for device in sessions for session in device.after],
             activities=part.activities,
+            last_sessions={device: changed.last for device, changed in sessions.items()},
             events=part.events,
             newest_event=part.newest_event,
             newest_accepted_at=part.newest_accepted_at,
@@ -125,24 +128,35 @@ async def apply_to_tenant(catalogue: Catalogue, tenant_id: TenantId, part: Tenan
     )
 
 
-async def _sessions(tenant_id: TenantId, part: TenantBatch, books: TenantBooks) -> list[Sessions]:
+LOOK_BACK: Final = 48 * 3600 * MICROSECONDS
+"""How far before a late event we look for a gap first; devices without one in that time are read whole."""
+
+
+async def _sessions(part: TenantBatch, books: TenantBooks) -> dict[str, Sessions]:
     """Nearly always a device's events come after its last session; the rest costs one more question for all of them."""
     last = await books.last_sessions(part.activities)
-    changed: list[Sessions] = []
-    late: dict[str, Microseconds] = {}
+    changed: dict[str, Sessions] = {}
+    late: list[str] = []
     for device, activities in part.activities.items():
-        activities.sort(key=_position)
-        appended = append(tenant_id, device, last.get(device), activities)
+        activities.sort(key=position)
+        appended = append(last.get(device), activities)
         if appended is None:
-            late[device] = activities[0].at
+            late.append(device)
         else:
-            changed.append(appended)
+            changed[device] = appended
+    since: Microseconds | None = None
     if late:
-        for device, history in (await books.histories(late)).items():
-            every = [*history.activities, *part.activities[device]]
-            changed.append(resplit(tenant_id, device, history.sessions, every))
+        since = max(microseconds(EARLIEST), min(part.activities[device][0].at for device in late) - LOOK_BACK)
+    while late:
+        histories = await books.histories(late, since)
+        again: list[str] = []
+        for device in late:
+            history, new = histories[device], part.activities[device]
+            known = sorted(history.activities, key=position)
+            start = certain_start(known, new[0].at, complete=history.complete)
+            if start is None:
+                again.append(device)
+            else:
+                changed[device] = resplit(known[start:], new)
+        late, since = again, None
     return changed
-
-
-def _position(activity: Activity) -> tuple[Microseconds, int, str]:
-    return activity.position

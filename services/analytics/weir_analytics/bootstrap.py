@@ -27,12 +27,14 @@ from weir_common.service import BackgroundTask, Service
 from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
 from weir_analytics.adapters.postgres_books import PostgresBooks
 from weir_analytics.adapters.postgres_rollups import PostgresRollups
+from weir_analytics.adapters.postgres_sessions import PostgresSessions
 from weir_analytics.apply_events import ApplyEvents
 from weir_analytics.archive_log import ArchiveLog, TimeOf, decision_time, event_time
 from weir_analytics.domain.catalogue import load_catalogue
 from weir_analytics.entrypoints.grpc import AnalyticsServicer
 from weir_analytics.entrypoints.http import analytics_router
 from weir_analytics.entrypoints.subject_data import AnalyticsSubjectData
+from weir_analytics.export_subject import ExportSubject
 from weir_analytics.read_dashboard import ReadDashboard
 from weir_analytics.settings import AnalyticsSettings
 
@@ -115,7 +117,7 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                    AnalyticsSubjectData(IcebergArchiveReader(lake), pool),
+                    AnalyticsSubjectData(ExportSubject(IcebergArchiveReader(lake), PostgresSessions(pool))),
                 ),
             ],
             ["weir.analytics.v1.AnalyticsService", "weir.privacy.v1.SubjectDataService"],

@@ -20,12 +20,12 @@ from weir_analytics.domain.window import Window
 
 @dataclass(frozen=True, slots=True)
 class DeviceHistory:
-    """The tail of one device's activity that a late event can change, from the start of a session on."""
+    """One device's activity since some time."""
 
-    sessions: Sequence[DeviceSession]
-    """In order."""
     activities: Sequence[Activity]
-    """All activity of these sessions, in no particular order."""
+    """In no particular order; an event that came twice is there twice."""
+    complete: bool
+    """Whether this is all of the device's activity."""
 
 
 @dataclass(slots=True)
@@ -38,11 +38,10 @@ class Changes:
     """To replace what is stored; united with it already."""
     orders: Mapping[str, Purchase] = field(default_factory=dict)
     """First purchases by order, new or replaced."""
-    retracted_sessions: Sequence[DeviceSession] = ()
-    sessions: Sequence[DeviceSession] = ()
-    """Sessions that are new or have changed; a session keeps its id while its first event is the same."""
     activities: Mapping[str, Sequence[Activity]] = field(default_factory=dict)
-    """By device."""
+    """By device, to be appended; in order."""
+    last_sessions: Mapping[str, DeviceSession] = field(default_factory=dict)
+    """Of each of these devices: its latest session with this activity."""
     events: int = 0
     newest_event: Microseconds = 0
     newest_accepted_at: datetime | None = None
@@ -57,8 +56,8 @@ class TenantBooks(Protocol):
     async def last_sessions(self, devices: Collection[str]) -> Mapping[str, DeviceSession]:
         """The latest session of each of these devices that has one."""
 
-    async def histories(self, since: Mapping[str, Microseconds]) -> Mapping[str, DeviceHistory]:
-        """For each device what an event at the given time can change: from the last session that began earlier."""
+    async def histories(self, devices: Collection[str], since: Microseconds | None) -> Mapping[str, DeviceHistory]:
+        """What these devices did since then, perhaps with some of what they did before; all of it for None."""
 
     async def sketches(self, cells: Collection[Cell]) -> Mapping[Cell, Sketch]:
         """The stored sketches of these cells."""
@@ -156,3 +155,10 @@ class ArchiveReader(Protocol):
 
     def payloads(self, table: str, tenant_id: TenantId) -> Iterable[bytes]:
         """Every record of a tenant, in no particular order."""
+
+
+class SessionReader(Protocol):
+    """Reads device sessions."""
+
+    async def sessions(self, tenant_id: TenantId, devices: Collection[str]) -> Mapping[str, Sequence[DeviceSession]]:
+        """Every session of each of these devices, in order."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from weir_analytics.domain.facts import MICROSECONDS
-from weir_analytics.domain.sessions import Activity, DeviceSession, append, resplit
+from weir_analytics.domain.sessions import (
+    Activity,
+    DeviceSession,
+    append,
+    certain_start,
+    position,
+    resplit,
+    session_id,
+)
+from weir_analytics.domain.sessions import split as in_order
 
 MINUTE = 60 * MICROSECONDS
 
@@ -18,7 +27,7 @@ def activity(
 
 
 def split(*activities: Activity) -> list[DeviceSession]:
-    return resplit("t", "anonymous:A1", [], activities).after
+    return in_order(sorted(activities, key=position))
 
 
 def spans(*activities: Activity) -> list[tuple[float, float, str | None, int]]:
@@ -73,16 +82,41 @@ def test_events_of_one_instant_are_ordered_by_the_clients_sequence_and_then_by_i
 
 def test_in_order_arrival_needs_the_last_session_only() -> None:
     last = split(*A1[:4])[-1]
-    changed = append("t", "anonymous:A1", last, [activity(40, client="s1")])
+    changed = append(last, [activity(40, client="s1")])
     assert changed is not None
     assert changed.before == [last]
     assert [s.ended[0] for s in changed.after] == [40 * MINUTE]
-    assert changed.after[0].session_id == last.session_id
-    assert append("t", "anonymous:A1", last, [activity(10)]) is None
-    fresh = append("t", "anonymous:A1", last, [activity(100)])
+    assert changed.after[0].started == last.started
+    assert changed.last == changed.after[0]
+    assert list(changed.changes()) == []
+    assert append(last, [activity(10)]) is None
+    fresh = append(last, [activity(100)])
     assert fresh is not None
     assert fresh.before == []
     assert len(fresh.after) == 1
+    assert [sign for _, sign in fresh.changes()] == [1]
+
+
+def test_a_late_event_is_cut_from_the_last_certain_start_before_it() -> None:
+    known = [activity(0), activity(25), activity(100), activity(110), activity(200)]
+    assert certain_start(known, 105 * MINUTE, complete=False) == 2
+    assert certain_start(known, 100 * MINUTE, complete=False) is None  # it may sort before the event at 100
+    assert certain_start(known, 100 * MINUTE, complete=True) == 0
+    assert certain_start([], 0, complete=True) == 0
+    changed = resplit(known[2:], [activity(130)])
+    assert [(s.started[0] // MINUTE, s.ended[0] // MINUTE) for s in changed.before] == [(100, 110)]
+    assert [(s.started[0] // MINUTE, s.ended[0] // MINUTE) for s in changed.after] == [(100, 130)]
+    assert changed.last.started[0] == 200 * MINUTE
+    merged = resplit(known, [activity(50), activity(75)])
+    assert [(s.started[0] // MINUTE, s.events) for s in merged.after] == [(0, 6)]
+    assert sorted(sign for _, sign in merged.changes()) == [-1, -1, 1]
+
+
+def test_a_session_id_belongs_to_tenant_device_and_first_event() -> None:
+    (session,) = split(activity(0, event_id="e"))
+    (longer,) = split(activity(0, event_id="e"), activity(1))
+    assert session_id("t", "d", session) == session_id("t", "d", longer)
+    assert len({session_id("t", "d", session), session_id("u", "d", session), session_id("t", "e", session)}) == 3
 
 
 activities = st.lists(
@@ -104,4 +138,30 @@ def test_the_sessions_of_a_device_partition_its_activity(several: list[Activity]
     sessions = split(*several)
     assert sum(session.events for session in sessions) == len(several)
     assert [session.started for session in sessions] == sorted(session.started for session in sessions)
-    assert len({session.session_id for session in sessions}) == len(sessions)
+    assert len({session.started for session in sessions}) == len(sessions)
+
+
+@given(activities, st.data())
+def test_any_order_and_split_of_arrival_ends_with_the_same_sessions(
+    several: list[Activity], data: st.DataObject
+) -> None:
+    """As the books apply them: in order where possible, else from a certain start on."""
+    arrival = data.draw(st.permutations(several))
+    known: list[Activity] = []
+    held: dict[object, DeviceSession] = {}
+    last: DeviceSession | None = None
+    while arrival:
+        size = data.draw(st.integers(1, 5))
+        batch, arrival = sorted(arrival[:size], key=position), arrival[size:]
+        changed = append(last, batch)
+        if changed is None:
+            known.sort(key=position)
+            start = certain_start(known, batch[0].at, complete=True)
+            assert start is not None
+            changed = resplit(known[start:], batch)
+        for session in changed.before:
+            assert held.pop(session.started) == session
+        held.update({session.started: session for session in changed.after})
+        last = changed.last
+        known += batch
+    assert sorted(held.values(), key=lambda session: session.started) == split(*several)

@@ -16,7 +16,7 @@ from weir_analytics.adapters.postgres_rollups import PostgresRollups
 from weir_analytics.domain.catalogue import load_catalogue
 from weir_analytics.domain.facts import OrderLine, Purchase
 from weir_analytics.domain.rollup import Cell
-from weir_analytics.domain.sessions import Activity, resplit
+from weir_analytics.domain.sessions import Activity, position, split
 from weir_analytics.domain.sketches.distinct_count import DistinctCount
 from weir_analytics.domain.sketches.log_histogram import LogHistogram
 from weir_analytics.domain.window import Window
@@ -98,44 +98,34 @@ def activity(minute: float, event_id: str, user: str | None = None, sequence: in
     return Activity(round(minute * MINUTE), sequence, event_id, "s", user, purchase=False, page_view=True)
 
 
-async def test_sessions_come_back_by_device(open_books: OpenBooks, tenant: TenantId) -> None:
+async def test_a_devices_last_session_and_its_history_come_back(open_books: OpenBooks, tenant: TenantId) -> None:
     first = [activity(0, "a"), activity(10, "b", "U1")]
-    second = [activity(100, "d", sequence=2), activity(100, "c", sequence=1), activity(101, "e")]
-    sessions = resplit(tenant, "anonymous:A", [], [*first, *second]).after
-    other = resplit(tenant, "anonymous:B", [], [activity(5, "f")]).after
+    second = [activity(100, "c", sequence=1), activity(100, "d", sequence=2), activity(101, "e")]
+    other = [activity(5, "f")]
+    one, two = split([*first, *second])
+    (three,) = split(other)
     async with open_books(tenant) as books:
-        await books.store(Changes(sessions=sessions[:1], activities={"anonymous:A": first}))
+        await books.store(Changes(activities={"anonymous:A": first}, last_sessions={"anonymous:A": one}))
+    async with open_books(tenant) as books:
+        assert await books.last_sessions(["anonymous:A", "anonymous:B"]) == {"anonymous:A": one}
         await books.store(
             Changes(
-                sessions=[sessions[1], *other],
-                activities={"anonymous:A": second, "anonymous:B": [activity(5, "f")]},
+                activities={"anonymous:A": second, "anonymous:B": other},
+                last_sessions={"anonymous:A": two, "anonymous:B": three},
             )
         )
     async with open_books(tenant) as books:
         last = await books.last_sessions(["anonymous:A", "anonymous:B", "anonymous:C"])
-        assert last == {"anonymous:A": sessions[1], "anonymous:B": other[0]}
-        late = await books.histories({"anonymous:A": 90 * MINUTE, "anonymous:B": 0})
-        assert list(late["anonymous:A"].sessions) == sessions
-        assert sorted(a.position for a in late["anonymous:A"].activities) == sorted(
-            a.position for a in [*first, *second]
-        )
-        assert list(late["anonymous:B"].sessions) == other
-        after_both = await books.histories({"anonymous:A": 100 * MINUTE + 1})
-        assert list(after_both["anonymous:A"].sessions) == sessions[1:]
-        assert {a.event_id for a in after_both["anonymous:A"].activities} == {"c", "d", "e"}
-        await books.store(Changes(retracted_sessions=[sessions[1]]))
-    async with open_books(tenant) as books:
-        assert await books.last_sessions(["anonymous:A"]) == {"anonymous:A": sessions[0]}
-
-
-async def test_a_session_that_grew_replaces_itself(open_books: OpenBooks, tenant: TenantId) -> None:
-    (short,) = resplit(tenant, "anonymous:A", [], [activity(0, "a")]).after
-    (long,) = resplit(tenant, "anonymous:A", [], [activity(0, "a"), activity(1, "b", "U1")]).after
-    assert short.session_id == long.session_id
-    async with open_books(tenant) as books:
-        await books.store(Changes(sessions=[short]))
-        await books.store(Changes(sessions=[long]))
-        assert await books.last_sessions(["anonymous:A"]) == {"anonymous:A": long}
+        assert last == {"anonymous:A": two, "anonymous:B": three}
+        recent = await books.histories(["anonymous:A", "anonymous:B", "anonymous:C"], 50 * MINUTE)
+        assert sorted(recent["anonymous:A"].activities, key=position) == second
+        assert not recent["anonymous:A"].complete
+        assert (recent["anonymous:B"].activities, recent["anonymous:B"].complete) == ([], False)
+        assert (recent["anonymous:C"].activities, recent["anonymous:C"].complete) == ([], True)
+        for since in (None, 0):
+            whole = await books.histories(["anonymous:A"], since)
+            assert sorted(whole["anonymous:A"].activities, key=position) == [*first, *second]
+            assert whole["anonymous:A"].complete
 
 
 async def test_counters_add_and_sketches_replace(

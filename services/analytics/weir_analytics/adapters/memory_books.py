@@ -26,7 +26,7 @@ class MemoryTenantBooks:
         self.counters: defaultdict[Cell, tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal(0), Decimal(0)))
         self.encoded_sketches: dict[Cell, bytes] = {}
         self.placed_orders: dict[str, Purchase] = {}
-        self.device_sessions: dict[str, dict[object, DeviceSession]] = defaultdict(dict)
+        self.device_sessions: dict[str, DeviceSession] = {}
         self.device_activities: defaultdict[str, list[Activity]] = defaultdict(list)
         self.events = 0
         self.newest_event: Microseconds | None = None
@@ -36,25 +36,14 @@ class MemoryTenantBooks:
         return {key: self.placed_orders[key] for key in keys if key in self.placed_orders}
 
     async def last_sessions(self, devices: Collection[str]) -> Mapping[str, DeviceSession]:
-        return {
-            device: max(self.device_sessions[device].values(), key=lambda session: session.started)
-            for device in devices
-            if self.device_sessions.get(device)
-        }
+        return {device: self.device_sessions[device] for device in devices if device in self.device_sessions}
 
-    async def histories(self, since: Mapping[str, Microseconds]) -> Mapping[str, DeviceHistory]:
+    async def histories(self, devices: Collection[str], since: Microseconds | None) -> Mapping[str, DeviceHistory]:
         histories: dict[str, DeviceHistory] = {}
-        for device, at in since.items():
-            sessions = sorted(self.device_sessions[device].values(), key=lambda session: session.started)
-            earlier = [session.started[0] for session in sessions if session.started[0] < at]
-            if earlier:
-                sessions = [session for session in sessions if session.started[0] >= max(earlier)]
-            activities = [
-                activity
-                for activity in self.device_activities[device]
-                if not earlier or activity.position >= sessions[0].started
-            ]
-            histories[device] = DeviceHistory(sessions, activities)
+        for device in devices:
+            every = self.device_activities[device]
+            asked = [activity for activity in every if since is None or activity.at >= since]
+            histories[device] = DeviceHistory(asked, complete=len(asked) == len(every))
         return histories
 
     async def sketches(self, cells: Collection[Cell]) -> Mapping[Cell, Sketch]:
@@ -66,10 +55,7 @@ class MemoryTenantBooks:
             self.counters[cell] = (before[0] + value, before[1] + weight)
         self.encoded_sketches.update({cell: sketch.encode() for cell, sketch in changes.sketches.items()})
         self.placed_orders.update(changes.orders)
-        for session in changes.retracted_sessions:
-            self.device_sessions[session.device].pop(session.session_id, None)
-        for session in changes.sessions:
-            self.device_sessions[session.device][session.session_id] = session
+        self.device_sessions.update(changes.last_sessions)
         for device, activities in changes.activities.items():
             self.device_activities[device].extend(activities)
         if changes.newest_accepted_at is not None:

@@ -11,13 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-import asyncpg
 import msgspec
 from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Transaction
 from weir_common.postgres import Connection
 
-from weir_analytics.domain.event import microseconds, moment
+from weir_analytics.domain.event import EARLIEST, microseconds, moment
 from weir_analytics.domain.facts import MICROSECONDS, Microseconds, Purchase
 from weir_analytics.domain.metric import Dimensions
 from weir_analytics.domain.rollup import Cell
@@ -26,13 +25,9 @@ from weir_analytics.domain.sketches.codec import Sketch, decode_sketch
 from weir_analytics.ports import Changes, DeviceHistory
 
 _ACTIVITIES: Final = msgspec.msgpack.Decoder(list[Activity])
+_SESSION: Final = msgspec.msgpack.Decoder(DeviceSession)
 _PURCHASE: Final = msgspec.json.Decoder(Purchase)
 _DIMENSIONS: Final = msgspec.json.Decoder(Dimensions)
-
-_SESSION_COLUMNS: Final = (
-    "session_id, device, started_at, started_sequence, first_event_id, ended_at, last_sequence, last_event_id, "
-    "last_client_session, user_id, events, page_views, purchases"
-)
 
 
 class PostgresBooks:
@@ -71,50 +66,32 @@ class PostgresTenantBooks:
 
     async def last_sessions(self, devices: Collection[str]) -> Mapping[str, DeviceSession]:
         rows = await self._connection.fetch(
-            f"SELECT s.* FROM unnest($2::text[]) AS asked (device) CROSS JOIN LATERAL ("  # noqa: S608 - no input in it
-            f"SELECT {_SESSION_COLUMNS} FROM analytics.device_session AS d "
-            "WHERE d.tenant_id = $1 AND d.device = asked.device "
-            'ORDER BY d.started_at DESC, d.started_sequence DESC, d.first_event_id COLLATE "C" DESC LIMIT 1) AS s',
+            "SELECT asked.device, newest.last_session FROM unnest($2::text[]) AS asked (device) CROSS JOIN LATERAL ("
+            "SELECT a.last_session FROM analytics.device_activity AS a "
+            "WHERE a.tenant_id = $1 AND a.device = asked.device ORDER BY a.batch DESC LIMIT 1) AS newest",
             self._tenant_id,
             list(devices),
         )
-        return {row["device"]: _session(row) for row in rows}
+        return {row["device"]: _SESSION.decode(row["last_session"]) for row in rows}
 
-    async def histories(self, since: Mapping[str, Microseconds]) -> Mapping[str, DeviceHistory]:
-        devices, times = list(since), [moment(at) for at in since.values()]
-        tail = (
-            "WITH asked AS (SELECT device, coalesce((SELECT max(started_at) FROM analytics.device_session AS d "
-            "WHERE d.tenant_id = $1 AND d.device = t.device AND d.started_at < t.at), '-infinity') AS since "
-            "FROM unnest($2::text[], $3::timestamptz[]) AS t (device, at)) "
-        )
-        session_rows = await self._connection.fetch(
-            f"{tail} SELECT d.* FROM asked JOIN analytics.device_session AS d "  # noqa: S608 - no input in it
-            "ON d.tenant_id = $1 AND d.device = asked.device AND d.started_at >= asked.since",
+    async def histories(self, devices: Collection[str], since: Microseconds | None) -> Mapping[str, DeviceHistory]:
+        rows = await self._connection.fetch(
+            "SELECT asked.device, "
+            "ARRAY(SELECT a.activities FROM analytics.device_activity AS a "
+            "WHERE a.tenant_id = $1 AND a.device = asked.device AND a.last_at >= $3) AS batches, "
+            "NOT EXISTS (SELECT FROM analytics.device_activity AS a "
+            "WHERE a.tenant_id = $1 AND a.device = asked.device AND a.last_at < $3) AS complete "
+            "FROM unnest($2::text[]) AS asked (device)",
             self._tenant_id,
-            devices,
-            times,
+            list(devices),
+            EARLIEST if since is None else moment(since),
         )
-        activity_rows = await self._connection.fetch(
-            f"{tail} SELECT a.device, a.activities FROM asked JOIN analytics.device_activity AS a "  # noqa: S608 - no input in it
-            "ON a.tenant_id = $1 AND a.device = asked.device AND a.last_at >= asked.since",
-            self._tenant_id,
-            devices,
-            times,
-        )
-        sessions: dict[str, list[DeviceSession]] = {device: [] for device in devices}
-        for row in session_rows:
-            sessions[row["device"]].append(_session(row))
-        activities: dict[str, list[Activity]] = {device: [] for device in devices}
-        for row in activity_rows:
-            activities[row["device"]].extend(_ACTIVITIES.decode(row["activities"]))
-        histories: dict[str, DeviceHistory] = {}
-        for device in devices:
-            ordered = sorted(sessions[device], key=lambda session: session.started)
-            # A batch of activity may reach back into the session before, which is not among those that can change.
-            first = ordered[0].started if ordered else None
-            tail_of_device = [a for a in activities[device] if first is None or a.position >= first]
-            histories[device] = DeviceHistory(ordered, tail_of_device)
-        return histories
+        return {
+            row["device"]: DeviceHistory(
+                [activity for batch in row["batches"] for activity in _ACTIVITIES.decode(batch)], row["complete"]
+            )
+            for row in rows
+        }
 
     async def sketches(self, cells: Collection[Cell]) -> Mapping[Cell, Sketch]:
         rows = await self._connection.fetch(
@@ -142,14 +119,6 @@ class PostgresTenantBooks:
             await self._put_sketches(changes)
         if changes.orders:
             await self._put_orders(changes)
-        if changes.retracted_sessions:
-            await self._connection.execute(
-                "DELETE FROM analytics.device_session WHERE tenant_id = $1 AND session_id = ANY($2::uuid[])",
-                self._tenant_id,
-                [session.session_id for session in changes.retracted_sessions],
-            )
-        if changes.sessions:
-            await self._put_sessions(changes)
         if changes.activities:
             await self._append_activities(changes)
         if changes.newest_accepted_at is not None:
@@ -191,40 +160,15 @@ class PostgresTenantBooks:
             [msgspec.json.encode(purchase).decode() for purchase in changes.orders.values()],
         )
 
-    async def _put_sessions(self, changes: Changes) -> None:
-        rows = changes.sessions
-        await self._connection.execute(
-            f"INSERT INTO analytics.device_session (tenant_id, {_SESSION_COLUMNS}) "  # noqa: S608 - no input in it
-            "SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::bigint[], $6::text[], "
-            "$7::timestamptz[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::integer[], $14::integer[]) "
-            "ON CONFLICT (tenant_id, session_id) DO UPDATE SET ended_at = excluded.ended_at, "
-            "last_sequence = excluded.last_sequence, last_event_id = excluded.last_event_id, "
-            "last_client_session = excluded.last_client_session, user_id = excluded.user_id, events = excluded.events, "
-            "page_views = excluded.page_views, purchases = excluded.purchases",
-            self._tenant_id,
-            [row.session_id for row in rows],
-            [row.device for row in rows],
-            [moment(row.started[0]) for row in rows],
-            [row.started[1] for row in rows],
-            [row.started[2] for row in rows],
-            [moment(row.ended[0]) for row in rows],
-            [row.ended[1] for row in rows],
-            [row.ended[2] for row in rows],
-            [row.last_client_session for row in rows],
-            [row.user for row in rows],
-            [row.events for row in rows],
-            [row.page_views for row in rows],
-            [row.purchases for row in rows],
-        )
-
     async def _append_activities(self, changes: Changes) -> None:
         await self._connection.execute(
-            "INSERT INTO analytics.device_activity (tenant_id, device, last_at, activities) "
-            "SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::bytea[])",
+            "INSERT INTO analytics.device_activity (tenant_id, device, last_at, activities, last_session) "
+            "SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::bytea[], $5::bytea[])",
             self._tenant_id,
             list(changes.activities),
-            [moment(max(activity.at for activity in several)) for several in changes.activities.values()],
+            [moment(several[-1].at) for several in changes.activities.values()],
             [msgspec.msgpack.encode(several) for several in changes.activities.values()],
+            [msgspec.msgpack.encode(changes.last_sessions[device]) for device in changes.activities],
         )
 
     async def _move_freshness(self, changes: Changes, newest_accepted_at: datetime) -> None:
@@ -248,18 +192,4 @@ def _columns(cells: Collection[Cell]) -> tuple[list[str], list[int], list[dateti
         [cell.step for cell in cells],
         [moment(cell.bucket * MICROSECONDS) for cell in cells],
         [msgspec.json.encode(cell.dimensions).decode() for cell in cells],
-    )
-
-
-def _session(row: asyncpg.Record) -> DeviceSession:
-    return DeviceSession(
-        session_id=row["session_id"],
-        device=row["device"],
-        started=(microseconds(row["started_at"]), row["started_sequence"], row["first_event_id"]),
-        ended=(microseconds(row["ended_at"]), row["last_sequence"], row["last_event_id"]),
-        last_client_session=row["last_client_session"],
-        user=row["user_id"],
-        events=row["events"],
-        page_views=row["page_views"],
-        purchases=row["purchases"],
     )

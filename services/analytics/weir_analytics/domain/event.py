@@ -180,6 +180,7 @@ class CommerceEvent(_Node):
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def microseconds(moment: datetime) -> Microseconds:

@@ -7,15 +7,16 @@ A device's activity is ordered by (event time, the client's sequence, event id).
 3. both carry a client session id and these differ (the client may cut finer, never coarser);
 4. the event carries a user other than the last user seen in the session. Signing in does not cut, nor does signing out.
 
-Events nearly always arrive in order. Then only the device's last session is needed (`append`); a late event needs the device's
-activity since the session before it, which is cut again from there (`resplit`). Both report the sessions before and after, so that rollups
-take back the former and add the latter.
+Events nearly always arrive in order. Then only the device's last session is needed (`append`). A late event needs the
+device's activity from some event on that begins a session whatever came before it, that is, one after a gap of rule 1
+(`certain_start`); from there everything is cut again (`resplit`). Both report the sessions before and after, so that
+rollups take back the former and add the latter.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -50,11 +51,9 @@ class Activity(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (self.at, self.sequence, self.event_id)
 
 
-class DeviceSession(msgspec.Struct, frozen=True):
-    """A run of one device's activity without a cut."""
+class DeviceSession(msgspec.Struct, frozen=True, array_like=True):
+    """A run of one device's activity without a cut; within a device it is known by its first event."""
 
-    session_id: uuid.UUID
-    device: str
     started: Position
     ended: Position
     last_client_session: str | None
@@ -77,6 +76,20 @@ class Sessions(msgspec.Struct, frozen=True):
     """Sessions that no longer hold as they were."""
     after: list[DeviceSession]
     """Sessions that hold now in their place."""
+    last: DeviceSession
+    """The device's latest session now."""
+
+    def changes(self) -> Iterator[tuple[DeviceSessionStarted, int]]:
+        """What this means for those who count sessions: one that only grew is no news to them."""
+        before, after = [session.fact for session in self.before], [session.fact for session in self.after]
+        if before != after:
+            yield from ((fact, -1) for fact in before)
+            yield from ((fact, 1) for fact in after)
+
+
+def session_id(tenant_id: str, device: str, session: DeviceSession) -> uuid.UUID:
+    """The same whenever it is asked, and another when another event turns out to be the first."""
+    return uuid.uuid5(NAMESPACE, f"{tenant_id}\0{device}\0{session.started[2]}")
 
 
 def device_key(event: CommerceEvent) -> str | None:
@@ -108,41 +121,61 @@ def activity_of(event: CommerceEvent, at: Microseconds) -> Activity:
     )
 
 
-def append(tenant_id: str, device: str, last: DeviceSession | None, activities: Sequence[Activity]) -> Sessions | None:
+def append(last: DeviceSession | None, activities: Sequence[Activity]) -> Sessions | None:
     """The device's sessions after `activities`, which are in order; None if the first of them is not later than `last`."""
-    before = [] if last is None else [last]
-    if last is not None and activities[0].position <= last.ended:
+    if last is None:
+        return _changed((), split(activities))
+    if activities[0].position <= last.ended:
         return None
-    return _changed(before, _split(tenant_id, device, before, activities))
+    return _changed((last,), _continue([last], activities))
 
 
-def resplit(tenant_id: str, device: str, before: Sequence[DeviceSession], activities: Iterable[Activity]) -> Sessions:
-    """Cut again: `activities` are all of the sessions `before` and what came late, in any order; the first starts a session."""
-    unique = {activity.position: activity for activity in activities}
-    return _changed(before, _split(tenant_id, device, [], [unique[position] for position in sorted(unique)]))
+def resplit(known: Sequence[Activity], late: Iterable[Activity]) -> Sessions:
+    """Cut again: `known` is the device's activity from a certain start on. What is in both is one event."""
+    unique = {activity.position: activity for activity in known}
+    every = unique | {activity.position: activity for activity in late}
+    return _changed(split(sorted(unique.values(), key=position)), split(sorted(every.values(), key=position)))
 
 
-def _split(
-    tenant_id: str, device: str, begun: Sequence[DeviceSession], activities: Iterable[Activity]
-) -> list[DeviceSession]:
-    sessions = list(begun)
+def certain_start(activities: Sequence[Activity], at: Microseconds, *, complete: bool) -> int | None:
+    """Index of the last activity before `at` that begins a session whatever was before it; None if there is none.
+
+    `activities` are in order. If they are `complete`, that is, begin with the device's first, that one begins a session.
+    """
+    for index in range(len(activities) - 1, 0, -1):
+        here = activities[index].at
+        if here < at and here - activities[index - 1].at > LONGEST_GAP:
+            return index
+    return 0 if complete else None
+
+
+def split(activities: Iterable[Activity]) -> list[DeviceSession]:
+    """The sessions of activities that are in order, of which the first begins one."""
+    return _continue([], activities)
+
+
+def position(activity: Activity) -> Position:
+    """To sort by."""
+    return activity.position
+
+
+def _continue(sessions: list[DeviceSession], activities: Iterable[Activity]) -> list[DeviceSession]:
     for activity in activities:
-        if sessions and activity.position == sessions[-1].ended:
-            continue  # the same event again
         if not sessions or _cuts(sessions[-1], activity):
-            sessions.append(_begin(tenant_id, device, activity))
-        else:
+            sessions.append(_begin(activity))
+        elif activity.position != sessions[-1].ended:  # else it is the same event again
             sessions[-1] = _extend(sessions[-1], activity)
     return sessions
 
 
-def _changed(before: Iterable[DeviceSession], after: Iterable[DeviceSession]) -> Sessions:
+def _changed(before: Sequence[DeviceSession], after: Sequence[DeviceSession]) -> Sessions:
     """The difference, without the sessions that are the same in both."""
-    old = {session.session_id: session for session in before}
-    new = {session.session_id: session for session in after}
+    old = {session.started: session for session in before}
+    new = {session.started: session for session in after}
     return Sessions(
         before=[session for key, session in old.items() if new.get(key) != session],
         after=[session for key, session in new.items() if old.get(key) != session],
+        last=after[-1],
     )
 
 
@@ -159,10 +192,8 @@ def _cuts(session: DeviceSession, activity: Activity) -> bool:
     )
 
 
-def _begin(tenant_id: str, device: str, activity: Activity) -> DeviceSession:
+def _begin(activity: Activity) -> DeviceSession:
     return DeviceSession(
-        session_id=uuid.uuid5(NAMESPACE, f"{tenant_id}\0{device}\0{activity.event_id}"),
-        device=device,
         started=activity.position,
         ended=activity.position,
         last_client_session=activity.client_session,
@@ -174,14 +205,14 @@ def _begin(tenant_id: str, device: str, activity: Activity) -> DeviceSession:
 
 
 def _extend(session: DeviceSession, activity: Activity) -> DeviceSession:
-    return msgspec.structs.replace(
-        session,
-        ended=activity.position,
-        last_client_session=activity.client_session,
-        user=activity.user or session.user,
-        events=session.events + 1,
-        page_views=session.page_views + activity.page_view,
-        purchases=session.purchases + activity.purchase,
+    return DeviceSession(
+        session.started,
+        activity.position,
+        activity.client_session,
+        activity.user or session.user,
+        session.events + 1,
+        session.page_views + activity.page_view,
+        session.purchases + activity.purchase,
     )
 
 
