@@ -9,13 +9,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from weir_common.auth import Principal, Role
 from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord
+from weir_local.addresses import environment_of
+from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
 from weir_tenant_admin.ports import StoredKey, Tenant, TenantStore
+from weir_tenant_admin.settings import Settings
 
 
 @dataclass
@@ -158,6 +162,15 @@ def new_tenant_id() -> Any:
         return TenantId(f"ta-test-{os.getpid()}-{next(_numbers)}")
 
     return make
+
+
+@pytest.fixture
+def tenant_admin_settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the launcher gives to the service in the mesh that the tests run on."""
+    mesh = Mesh.at(default_state_directory(os.environ, Path(__file__).parent), default_cache_directory(os.environ))
+    for name, value in environment_of(mesh, "tenant-admin").items():
+        monkeypatch.setenv(name, value)
+    return Settings()
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
