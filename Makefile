@@ -91,7 +91,7 @@ bench-smoke: setup ## 1,000 full-size events/s for 60 s through the gateway, eve
 # ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway
+	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway --no-emit-package weir-local --no-emit-package weir-anomaly
 
 .PHONY: lock
 lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no addresses)
