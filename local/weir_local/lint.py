@@ -121,7 +121,9 @@ def _breaches_of(path: str, tree: ast.Module, stem: str, tables: frozenset[str])
             case ast.ExceptHandler():
                 yield from _swallows_cancellation(path, node)
             case ast.Attribute(value=ast.Name(id="os"), attr="environ") if (
-                not stem.startswith(ENVIRONMENT_FREE) and "local/" not in path and "/training/" not in path
+                not stem.startswith(ENVIRONMENT_FREE)
+                and not path.startswith(("local/", "bench/"))
+                and "/training/" not in path
             ):
                 yield Breach(path, node.lineno, "W007", "the environment is read in settings only")
             case ast.Constant(value=str(text)) if _STATEMENT.search(text):
