@@ -50,10 +50,9 @@ class TenantBatch:
 
     def add_event(self, event: CommerceEvent, accepted_at: datetime) -> None:
         at = event.at
-        self.facts.extend(facts_of(event))
-        purchase = purchase_of(event)
-        if purchase is not None:
-            self.purchases.append(purchase)
+        self.facts.extend(facts_of(event, at))
+        if event.is_purchase:
+            self.purchases.append(purchase_of(event, at))
         device = device_key(event)
         if device is not None:
             self.activities[device].append(activity_of(event, at))

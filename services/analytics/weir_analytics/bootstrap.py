@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -123,6 +124,7 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
             ["weir.analytics.v1.AnalyticsService", "weir.privacy.v1.SubjectDataService"],
             readiness,
         )
+        _quieten_garbage_collector()
         yield Service(
             name=SERVICE,
             readiness=readiness,
@@ -138,3 +140,13 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 ),
             ),
         )
+
+
+def _quieten_garbage_collector() -> None:
+    """What is built by now stays; and a batch makes tens of thousands of objects, none of them in a cycle.
+
+    Measured: with the default threshold of 700 the collector took 11 of 28 µs that the books cost an event.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from weir_analytics.domain.event import (
     CommerceEvent,
+    TransactionContext,
     country_code,
     facts_of,
     microseconds,
@@ -50,7 +51,8 @@ def _structs(hint: Any) -> list[type]:
 
 
 def test_every_field_that_is_read_is_one_of_the_public_contract() -> None:
-    assert paths(CommerceEvent) - paths(Event) <= NOT_IN_THE_SCHEMA_YET
+    read = paths(CommerceEvent) | paths(TransactionContext, "/event_data/business_context/transaction_context")
+    assert read - paths(Event) <= NOT_IN_THE_SCHEMA_YET
 
 
 def decoded(event: dict[str, Any]) -> CommerceEvent:
@@ -60,11 +62,11 @@ def decoded(event: dict[str, Any]) -> CommerceEvent:
 def test_a_page_view_gives_a_person_and_a_page(make_event: MakeEvent) -> None:
     event = decoded(make_event(user="U", anonymous="A", paint=1200.5, at="2024-01-15T11:30:00.000001+01:00"))
     at = 1_705_314_600_000_001
-    assert list(facts_of(event)) == [PersonSeen(at, "user:U"), PageLoaded(at, 1200.5)]
-    assert list(facts_of(decoded(make_event(event_type="system_event", user="U")))) == []
-    assert [fact.person for fact in facts_of(decoded(make_event(fingerprint="f"))) if isinstance(fact, PersonSeen)] == [
-        "device:f"
-    ]
+    assert list(facts_of(event, event.at)) == [PersonSeen(at, "user:U"), PageLoaded(at, 1200.5)]
+    assert list(facts_of(decoded(make_event(event_type="system_event", user="U")), 0)) == []
+    assert [
+        fact.person for fact in facts_of(decoded(make_event(fingerprint="f")), 0) if isinstance(fact, PersonSeen)
+    ] == ["device:f"]
 
 
 def test_the_order_of_the_sample_event(make_event: MakeEvent) -> None:
@@ -86,13 +88,11 @@ def test_the_order_of_the_sample_event(make_event: MakeEvent) -> None:
             "payment_context": {"shipping_context": {"shipping_address": {"country": "US"}}},
         },
     }
-    purchase = purchase_of(decoded(make_event(subtype="purchase", event_id="e", transaction=transaction)))
-    assert purchase is not None
+    purchase = purchase_of(decoded(make_event(subtype="purchase", event_id="e", transaction=transaction)), 0)
     assert purchase.order == "cart:cart_uuid"
     assert (purchase.currency, purchase.final_total, purchase.goods) == ("USD", Decimal("1812.97"), Decimal("1619.99"))
     assert purchase.lines == (OrderLine("Electronics", Decimal("1799.98")),)
     assert purchase.country == "US"
-    assert purchase_of(decoded(make_event(subtype="page_view"))) is None
 
 
 @pytest.mark.parametrize(

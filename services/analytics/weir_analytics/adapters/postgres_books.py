@@ -113,76 +113,56 @@ class PostgresTenantBooks:
         }
 
     async def store(self, changes: Changes) -> None:
-        if changes.counters:
-            await self._add_counters(changes)
-        if changes.sketches:
-            await self._put_sketches(changes)
-        if changes.orders:
-            await self._put_orders(changes)
-        if changes.activities:
-            await self._append_activities(changes)
-        if changes.newest_accepted_at is not None:
-            await self._move_freshness(changes, changes.newest_accepted_at)
-
-    async def _add_counters(self, changes: Changes) -> None:
-        cells = sorted(changes.counters)
-        sums = [changes.counters[cell] for cell in cells]
+        """All tables in one statement: most of what a statement costs is its way there and back."""
+        counters, sketches = sorted(changes.counters), sorted(changes.sketches)
+        sums = [changes.counters[cell] for cell in counters]
         await self._connection.execute(
-            "INSERT INTO analytics.rollup_counter AS r (tenant_id, metric, step, bucket, dimensions, value, weight) "
-            "SELECT $1, * FROM unnest($2::text[], $3::integer[], $4::timestamptz[], $5::text[], $6::numeric[], $7::numeric[]) "
-            "ON CONFLICT (tenant_id, step, bucket, metric, dimensions) "
-            "DO UPDATE SET value = r.value + excluded.value, weight = r.weight + excluded.weight",
+            _STORE,
             self._tenant_id,
-            *_columns(cells),
+            *_columns(counters),
             [value for value, _ in sums],
             [weight for _, weight in sums],
-        )
-
-    async def _put_sketches(self, changes: Changes) -> None:
-        cells = sorted(changes.sketches)
-        await self._connection.execute(
-            "INSERT INTO analytics.rollup_sketch (tenant_id, metric, step, bucket, dimensions, sketch) "
-            "SELECT $1, * FROM unnest($2::text[], $3::integer[], $4::timestamptz[], $5::text[], $6::bytea[]) "
-            "ON CONFLICT (tenant_id, step, bucket, metric, dimensions) DO UPDATE SET sketch = excluded.sketch",
-            self._tenant_id,
-            *_columns(cells),
-            [changes.sketches[cell].encode() for cell in cells],
-        )
-
-    async def _put_orders(self, changes: Changes) -> None:
-        await self._connection.execute(
-            "INSERT INTO analytics.placed_order (tenant_id, order_key, placed_at, purchase) "
-            "SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::jsonb[]) "
-            "ON CONFLICT (tenant_id, order_key) DO UPDATE SET placed_at = excluded.placed_at, purchase = excluded.purchase",
-            self._tenant_id,
+            *_columns(sketches),
+            [changes.sketches[cell].encode() for cell in sketches],
             list(changes.orders),
             [moment(purchase.at) for purchase in changes.orders.values()],
             [msgspec.json.encode(purchase).decode() for purchase in changes.orders.values()],
-        )
-
-    async def _append_activities(self, changes: Changes) -> None:
-        await self._connection.execute(
-            "INSERT INTO analytics.device_activity (tenant_id, device, last_at, activities, last_session) "
-            "SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::bytea[], $5::bytea[])",
-            self._tenant_id,
             list(changes.activities),
             [moment(several[-1].at) for several in changes.activities.values()],
             [msgspec.msgpack.encode(several) for several in changes.activities.values()],
             [msgspec.msgpack.encode(changes.last_sessions[device]) for device in changes.activities],
-        )
-
-    async def _move_freshness(self, changes: Changes, newest_accepted_at: datetime) -> None:
-        await self._connection.execute(
-            "INSERT INTO analytics.tenant_freshness AS f (tenant_id, events, newest_event_at, newest_accepted_at, applied_at) "
-            "VALUES ($1, $2, $3, $4, clock_timestamp()) ON CONFLICT (tenant_id) DO UPDATE SET "
-            "events = f.events + excluded.events, newest_event_at = greatest(f.newest_event_at, excluded.newest_event_at), "
-            "newest_accepted_at = greatest(f.newest_accepted_at, excluded.newest_accepted_at), "
-            "applied_at = CASE WHEN excluded.newest_accepted_at > f.newest_accepted_at THEN excluded.applied_at ELSE f.applied_at END",
-            self._tenant_id,
             changes.events,
             moment(changes.newest_event),
-            newest_accepted_at,
+            changes.newest_accepted_at,
         )
+
+
+_STORE: Final = """
+WITH counters AS (
+    INSERT INTO analytics.rollup_counter AS r (tenant_id, metric, step, bucket, dimensions, value, weight)
+    SELECT $1, * FROM unnest($2::text[], $3::integer[], $4::timestamptz[], $5::text[], $6::numeric[], $7::numeric[])
+    ON CONFLICT (tenant_id, step, bucket, metric, dimensions)
+    DO UPDATE SET value = r.value + excluded.value, weight = r.weight + excluded.weight
+), sketches AS (
+    INSERT INTO analytics.rollup_sketch (tenant_id, metric, step, bucket, dimensions, sketch)
+    SELECT $1, * FROM unnest($8::text[], $9::integer[], $10::timestamptz[], $11::text[], $12::bytea[])
+    ON CONFLICT (tenant_id, step, bucket, metric, dimensions) DO UPDATE SET sketch = excluded.sketch
+), orders AS (
+    INSERT INTO analytics.placed_order (tenant_id, order_key, placed_at, purchase)
+    SELECT $1, * FROM unnest($13::text[], $14::timestamptz[], $15::jsonb[])
+    ON CONFLICT (tenant_id, order_key) DO UPDATE SET placed_at = excluded.placed_at, purchase = excluded.purchase
+), activity AS (
+    INSERT INTO analytics.device_activity (tenant_id, device, last_at, activities, last_session)
+    SELECT $1, * FROM unnest($16::text[], $17::timestamptz[], $18::bytea[], $19::bytea[])
+)
+INSERT INTO analytics.tenant_freshness AS f (tenant_id, events, newest_event_at, newest_accepted_at, applied_at)
+SELECT $1, $20::bigint, $21::timestamptz, $22::timestamptz, clock_timestamp() WHERE $22::timestamptz IS NOT NULL
+ON CONFLICT (tenant_id) DO UPDATE SET
+    events = f.events + excluded.events,
+    newest_event_at = greatest(f.newest_event_at, excluded.newest_event_at),
+    newest_accepted_at = greatest(f.newest_accepted_at, excluded.newest_accepted_at),
+    applied_at = CASE WHEN excluded.newest_accepted_at > f.newest_accepted_at THEN excluded.applied_at ELSE f.applied_at END
+"""
 
 
 def _columns(cells: Collection[Cell]) -> tuple[list[str], list[int], list[datetime], list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -122,7 +122,8 @@ class InteractionContext(_Node):
 
 
 class BusinessContext(_Node):
-    transaction_context: TransactionContext | None = None
+    transaction_context: msgspec.Raw = msgspec.Raw(b"null")
+    """A `TransactionContext`, decoded only where it counts: page views carry one too, with all its amounts."""
     interaction_context: InteractionContext | None = None
 
 
@@ -179,6 +180,8 @@ class CommerceEvent(_Node):
         return attributes.device_fingerprint if attributes else None
 
 
+_TRANSACTION: Final = msgspec.json.Decoder(TransactionContext | None)
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -191,12 +194,11 @@ def microseconds(moment: datetime) -> Microseconds:
 
 def moment(at: Microseconds) -> datetime:
     """The time in UTC."""
-    return datetime.fromtimestamp(at // MICROSECONDS, UTC).replace(microsecond=at % MICROSECONDS)
+    return EPOCH + timedelta(microseconds=at)
 
 
-def facts_of(event: CommerceEvent) -> Iterator[Fact]:
-    """The facts that need no memory: of orders a candidate, of sessions none (`weir_analytics.domain.sessions`)."""
-    at = event.at
+def facts_of(event: CommerceEvent, at: Microseconds) -> Iterator[Fact]:
+    """The facts that need no memory; orders and sessions do. `at` is the event's own time."""
     if event.is_activity:
         person = event.person
         if person:
@@ -206,17 +208,18 @@ def facts_of(event: CommerceEvent) -> Iterator[Fact]:
         yield PageLoaded(at, paint)
 
 
-def purchase_of(event: CommerceEvent) -> Purchase | None:
-    """The order that this event places, if it does; the earliest event of an order decides what the order is."""
-    if not event.is_purchase:
-        return None
+def purchase_of(event: CommerceEvent, at: Microseconds) -> Purchase:
+    """The order that a purchase event places; the earliest event of an order decides what the order is.
+
+    msgspec.ValidationError if the transaction is not what the schema says.
+    """
     business = event.event_data.business_context
-    transaction = (business.transaction_context if business else None) or TransactionContext()
+    transaction = (_TRANSACTION.decode(business.transaction_context) if business else None) or TransactionContext()
     cart = transaction.cart_context or CartContext()
     value = cart.cart_value or CartValue()
     products = transaction.products or []
     return Purchase(
-        at=event.at,
+        at=at,
         order=_order_key(transaction.order_id, cart.cart_id, event.event_metadata.event_id),
         event_id=storable(event.event_metadata.event_id),
         currency=_currency(value.currency, products),

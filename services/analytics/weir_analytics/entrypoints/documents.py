@@ -16,6 +16,7 @@ from weir_analytics.domain.metric import (
     Dimensions,
     Distinct,
     Figure,
+    Figures,
     Quantile,
     Ratio,
     Total,
@@ -71,11 +72,13 @@ def metric_document(metric: AnyMetric) -> Document:
         "description": metric.description,
         "follows": metric.follows,
         "trap": metric.trap,
-        "example": [
-            {**named_dimensions(metric, dimensions), **_figure(figure)}
-            for dimensions, figure in metric.example.figures.items()
-        ],
+        "example": figures_document(metric, dict(metric.example.figures)),
     }
+
+
+def figures_document(metric: AnyMetric, figures: Figures) -> list[Document]:
+    """A metric's figures alone."""
+    return [{**named_dimensions(metric, dimensions), **_figure(figure)} for dimensions, figure in figures.items()]
 
 
 def figure_of_ratio(ratio: Ratio) -> str | None:
