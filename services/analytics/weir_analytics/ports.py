@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+import msgspec
 from weir_common.ids import TenantId
 
 from weir_analytics.domain.dashboard import CounterRow, Freshness, SketchRow
@@ -93,8 +94,7 @@ class RollupReader(Protocol):
         """All rollups of the window, added up to the buckets of its series."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedRecord:
+class ArchivedRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the log as the archive keeps it."""
 
     tenant_id: TenantId

@@ -11,8 +11,8 @@ from weir_analytics.domain.rollup import MINUTE, QUARTER_HOUR, Seconds
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 LONGEST: Final = 31 * DAY
-MOST_POINTS: Final = 241
-"""Of a series: 240 steps, and one more where the range begins between two of them."""
+MOST_POINTS: Final = 242
+"""Of a series: 240 steps, and up to two more where the range begins and ends between two of them."""
 
 _STEPS: Final = (MINUTE, QUARTER_HOUR, HOUR, 6 * HOUR)
 """A step is a multiple of each one before it: a coarser bucket is a union of finer ones."""
@@ -42,11 +42,11 @@ class Window:
         """
         first = int(start // MINUTE) * MINUTE
         last = -int(-end // MINUTE) * MINUTE
-        if last <= first:
+        if end <= start:
             raise ValueError("the range is empty")
-        if last - first > LONGEST:
+        if end - start > LONGEST:
             raise ValueError("the range is longer than 31 days")
-        step = next(step for step in _STEPS if (last - first) / step < MOST_POINTS)
+        step = next(step for step in _STEPS if (end - start) / step <= MOST_POINTS - 2)
         return cls(first, last, step)
 
     @property

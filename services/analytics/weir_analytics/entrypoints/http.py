@@ -53,7 +53,7 @@ def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> API
             str | None, Query(description="ISO 4217; leaves out money in other currencies", examples=["USD"])
         ] = None,
     ) -> Response:
-        """Every metric of the catalogue over whole minutes of event time, with its course in at most 241 points.
+        """Every metric of the catalogue over whole minutes of event time, with its course in at most 242 points.
 
         An accepted event is counted within a second. Money is a decimal in a string, one figure for each currency; currencies
         are never added. Ranges of up to 4 hours are drawn by minutes, of up to 60 hours by quarter hours, up to 31 days.
