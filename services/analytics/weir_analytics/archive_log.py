@@ -44,7 +44,8 @@ log = structlog.get_logger(__name__)
 TimeOf = Callable[[bytes], datetime | None]
 """Reads the event time from a record's value; None where there is none."""
 
-COMMIT_ATTEMPTS: Final = 10
+RETRY_SECONDS: Final = 600.0
+"""How long a commit is tried again before the process stops; meanwhile health says that records wait."""
 STALL_SECONDS: Final = 120.0
 _MAX_BACKOFF_SECONDS: Final = 5.0
 
@@ -260,7 +261,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self, stop: asyncio.Event) -> None:
         """Commit, again where another writer was first; begin again where we were fenced."""
         try:
-            await _retrying(self._try_commit, f"{self._group} commit", stop, attempts=COMMIT_ATTEMPTS)
+            await _retrying(self._try_commit, f"{self._group} commit", stop, limit_seconds=RETRY_SECONDS)
         except ArchiveFenced as error:
             log.warning("the partitions have another owner, beginning again", table=self._table, error=str(error))
             consumer = self._consumer
@@ -342,9 +343,11 @@ def _text(raw: bytes | None) -> str | None:
     return raw.decode("utf-8", "replace") if raw else None
 
 
-async def _retrying(call: Callable[[], Any], what: str, stop: asyncio.Event, *, attempts: int | None = None) -> None:
-    """Until it succeeds, with growing pauses; after `attempts` failures, or once stopping, the last error is raised."""
-    delay, failed = 0.1, 0
+async def _retrying(
+    call: Callable[[], Any], what: str, stop: asyncio.Event, *, limit_seconds: float | None = None
+) -> None:
+    """Until it succeeds, with growing pauses; past the limit, or once stopping, the last error is raised."""
+    delay, began = 0.1, time.monotonic()
     while True:
         try:
             await call()
@@ -352,8 +355,7 @@ async def _retrying(call: Callable[[], Any], what: str, stop: asyncio.Event, *, 
         except ArchiveFenced:
             raise
         except (KafkaError, RetryError, OSError, TimeoutError) as error:
-            failed += 1
-            if stop.is_set() or (attempts is not None and failed >= attempts):
+            if stop.is_set() or (limit_seconds is not None and time.monotonic() - began > limit_seconds):
                 raise
             log.warning("trying again", what=what, error=repr(error), delay_seconds=delay)
         with contextlib.suppress(TimeoutError):

@@ -3,6 +3,7 @@
 QuarantineError
  └─ UndecodableRecord   the value is not what its topic promises: put it aside, go on
 RetryError
+ ├─ ArchiveUnavailable  the catalogue does not answer: the same call may succeed later
  ├─ ArchiveConflict     another writer committed to the table first: commit again
  └─ ArchiveFenced       another instance owns our partitions: forget what we wrote, begin again where the table ends
 StopError
@@ -20,6 +21,10 @@ class UndecodableRecord(QuarantineError):
 
     def __init__(self, detail: str, record: Record) -> None:
         super().__init__("undecodable", detail, record=record)
+
+
+class ArchiveUnavailable(RetryError):
+    """The catalogue of the archive does not answer."""
 
 
 class ArchiveConflict(RetryError):

@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
 from weir_analytics.domain.event import microseconds
-from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced
+from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced, ArchiveUnavailable
 from weir_analytics.ports import ArchivedRecord
 from weir_common.ids import TenantId
 
@@ -165,6 +165,24 @@ def test_a_conflict_is_told_and_the_next_attempt_succeeds(
     assert archived(catalogue) == [("t", 1, 0), ("t", 2, 0)]
 
 
+def test_an_outage_of_the_catalogue_is_transient_and_what_was_written_is_kept(
+    catalogue: SqlCatalog, open_archive: OpenArchive, tmp_path: Path
+) -> None:
+    archive = open_archive()
+    archive.write(records(0))
+    path = tmp_path / "catalogue.db"
+    path.rename(tmp_path / "away.db")
+    path.mkdir()  # so that it cannot be opened
+    catalogue.engine.dispose()
+    for call in (archive.state, lambda: archive.commit({0: 0}, {0: 1})):
+        with pytest.raises(ArchiveUnavailable):
+            call()
+    path.rmdir()
+    (tmp_path / "away.db").rename(path)
+    archive.commit({0: 0}, {0: 1})
+    assert archived(catalogue) == [("t", 0, 0)]
+
+
 def test_recent_ids_are_those_of_our_partitions_since_then(open_archive: OpenArchive) -> None:
     archive = open_archive()
     assert list(archive.recent_ids({0}, 0)) == []
@@ -224,7 +242,10 @@ def test_duckdb_reads_the_table_too(tmp_path: Path, catalogue: SqlCatalog, open_
 
 
 def test_errors_say_what_to_do() -> None:
-    assert [error.__mro__[1].__name__ for error in (ArchiveConflict, ArchiveFenced, ArchiveBroken)] == [
+    assert [
+        error.__mro__[1].__name__ for error in (ArchiveUnavailable, ArchiveConflict, ArchiveFenced, ArchiveBroken)
+    ] == [
+        "RetryError",
         "RetryError",
         "RetryError",
         "StopError",

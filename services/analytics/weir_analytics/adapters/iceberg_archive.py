@@ -36,11 +36,12 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType, TimestamptzType
+from sqlalchemy.exc import DBAPIError
 from weir_common.ids import TenantId
 
 from weir_analytics.domain.event import microseconds, moment
 from weir_analytics.domain.facts import MICROSECONDS, Microseconds
-from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced
+from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced, ArchiveUnavailable
 from weir_analytics.ports import ArchivedRecord, ArchiveState
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,15 @@ def open_table(catalogue: SqlCatalog, name: str) -> Table:
     return table
 
 
+@contextlib.contextmanager
+def _catalogue_errors() -> Iterator[None]:
+    """An outage of the catalogue is waited out. Whether a commit that failed so went through is seen at the next attempt."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise ArchiveUnavailable(f"the catalogue of the archive does not answer: {error.orig!r}") from error
+
+
 @dataclass(slots=True)
 class _OpenFile:
     """A Parquet file that is being written: one tenant, one day."""
@@ -142,7 +152,8 @@ class IcebergArchive:
     # ── reading the state ───────────────────────────────────────────────────────────────────────────────────────────
 
     def state(self) -> ArchiveState:
-        self._table.refresh()
+        with _catalogue_errors():
+            self._table.refresh()
         return _state(self._table)
 
     def recent_ids(self, partitions: Collection[int], since: Microseconds) -> Iterable[tuple[str, str]]:
@@ -193,7 +204,8 @@ class IcebergArchive:
     def commit(self, base: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
         for key in list(self._open):
             self._closed.append(self._close(self._open.pop(key)))
-        self._table.refresh()
+        with _catalogue_errors():
+            self._table.refresh()
         stored = _state(self._table)
         if all(stored.next_offsets.get(partition) == offset for partition, offset in next_offsets.items()):
             # The commit went through, only its answer was lost.
@@ -211,6 +223,7 @@ class IcebergArchive:
             properties[ACCEPTED_UNTIL_PROPERTY] = moment(until).isoformat()
         try:
             with (
+                _catalogue_errors(),
                 self._table.transaction() as transaction,
                 transaction.update_snapshot(properties).merge_append() as append,
             ):
@@ -278,7 +291,7 @@ class IcebergArchive:
             unused = (
                 set(itertools.chain.from_iterable(self._metadata_of(snapshot) for snapshot in before.values())) - used
             )
-        except (CommitFailedException, OSError, ValueError) as error:
+        except (CommitFailedException, DBAPIError, OSError, ValueError) as error:
             log.warning("old snapshots not expired", table=str(self._table.name()), error=repr(error))
             return
         for path in unused:
