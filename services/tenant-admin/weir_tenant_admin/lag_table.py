@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -23,9 +24,15 @@ log = structlog.get_logger(__name__)
 
 RATE_SECONDS = 60.0
 MAX_AGE_SECONDS = 15.0
+FORGET_SECONDS = 600.0
 _MAX_BACKOFF_SECONDS = 5.0
 
 _decoder = msgspec.json.Decoder(ConsumerProgress)
+
+
+class _ConsumerName(NamedTuple):
+    service: str
+    consumer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,12 @@ class _Applied:
 
 
 class LagTable:
-    """Progress by service and partition; rates and costs by service and tenant over the last minute."""
+    """Progress by service, consumer and partition; rates and costs by consumer and tenant over the last minute."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._partitions: dict[tuple[str, int], ConsumerProgress] = {}
-        self._applied: dict[tuple[str, TenantId], deque[_Applied]] = defaultdict(deque)
+        self._partitions: dict[_ConsumerName, dict[int, ConsumerProgress]] = defaultdict(dict)
+        self._applied: dict[tuple[_ConsumerName, TenantId], deque[_Applied]] = defaultdict(deque)
         self._instances: dict[str, dict[str, float]] = defaultdict(dict)
 
     def take(self, progress: ConsumerProgress) -> None:
@@ -49,38 +56,79 @@ class LagTable:
         if progress.topic != EVENTS:
             return
         at = progress.reported_at_ms / 1000
-        self._partitions[(progress.service, progress.partition)] = progress
+        consumer = _ConsumerName(progress.service, progress.consumer)
+        self._partitions[consumer][progress.partition] = progress
         self._instances[progress.service][progress.instance] = at
         for tenant, counts in progress.tenants.items():
-            recent = self._applied[(progress.service, TenantId(tenant))]
+            recent = self._applied[(consumer, TenantId(tenant))]
             recent.append(_Applied(at, counts.applied, counts.busy_seconds))
             while recent and recent[0].at < at - RATE_SECONDS:
                 recent.popleft()
 
     def measure(self, service: str, tenant_id: TenantId, now: float) -> Measurements:
-        """A tenant's load on a service as of ``now`` (Unix seconds); values are None when a report is missing or old."""
-        own = [self._partitions.get((service, partition)) for partition in tenant_partitions(tenant_id)]
-        current = sum(at > now - MAX_AGE_SECONDS for at in self._instances[service].values())
-        fresh = [
-            report for report in own if report is not None and report.reported_at_ms / 1000 > now - MAX_AGE_SECONDS
-        ]
-        if len(fresh) < len(own):
-            seen = len([report for report in own if report is not None])
-            why = f"{len(fresh)} of {len(own)} partitions reported within {MAX_AGE_SECONDS:.0f} s ({seen} ever)"
-            return Measurements(None, None, None, None, None, max(1, current), why)
-        recent = [one for one in self._applied[(service, tenant_id)] if one.at > now - RATE_SECONDS]
-        events, busy = sum(one.events for one in recent), sum(one.busy_seconds for one in recent)
+        """A tenant's load on a service as of ``now`` (Unix seconds); values are None when a report is missing or old.
+
+        Where a service reads the log with several consumers, the one that is furthest behind counts, and an event costs
+        what all of them spend on it.
+        """
+        partitions = tenant_partitions(tenant_id)
+        current = max(1, sum(at > now - MAX_AGE_SECONDS for at in self._instances[service].values()))
+        consumers = self._consumers(service, now)
+        own = [self._partitions[consumer].get(partition) for consumer in consumers for partition in partitions]
+        known = [report for report in own if report is not None]
+        fresh = [report for report in known if report.reported_at_ms / 1000 > now - MAX_AGE_SECONDS]
+        if not own or len(fresh) < len(own):
+            why = (
+                f"{len(fresh)} of {len(own) or len(partitions)} partitions reported within {MAX_AGE_SECONDS:.0f} s "
+                f"({len(known)} ever)"
+            )
+            return Measurements(None, None, None, None, None, current, why)
+        events, busy = self._load(consumers, tenant_id, now)
+        # A shared partition's backlog is everybody's.
+        backlog = max(
+            sum(report.backlog for report in fresh if report.consumer == consumer.consumer) for consumer in consumers
+        )
         oldest = [report.position_timestamp_ms for report in fresh if report.position_timestamp_ms is not None]
-        # A shared partition's backlog is everybody's; without traffic of its own an event costs what the service says.
         return Measurements(
             rate=events / RATE_SECONDS,
-            backlog=sum(report.backlog for report in fresh),
+            backlog=backlog,
             lag_seconds=max(0.0, now - min(oldest) / 1000) if oldest else 0.0,
-            seconds_per_event=busy / events if events else 0.0,
+            seconds_per_event=self._cost(consumers, events, busy, backlog, now),
             age_s=round(now - min(report.reported_at_ms for report in fresh) / 1000, 3),
-            current=max(1, current),
-            source=f"{PROGRESS}, partitions {', '.join(str(partition) for partition in tenant_partitions(tenant_id))}",
+            current=current,
+            source=f"{PROGRESS}, partitions {', '.join(str(partition) for partition in partitions)}",
         )
+
+    def _consumers(self, service: str, now: float) -> list[_ConsumerName]:
+        """Those of a service. One that ended is missed for ten minutes, during which its tenants hold, then forgotten."""
+        return sorted(
+            consumer
+            for consumer, reports in self._partitions.items()
+            if consumer.service == service
+            and max(report.reported_at_ms for report in reports.values()) / 1000 > now - FORGET_SECONDS
+        )
+
+    def _load(self, consumers: list[_ConsumerName], tenant_id: TenantId, now: float) -> tuple[int, float]:
+        """Events of the last minute, and the seconds that all consumers together spent on them."""
+        events, busy = 0, 0.0
+        for consumer in consumers:
+            recent = [one for one in self._applied.get((consumer, tenant_id), ()) if one.at > now - RATE_SECONDS]
+            events = max(events, sum(one.events for one in recent))
+            busy += sum(one.busy_seconds for one in recent)
+        return events, busy
+
+    def _cost(self, consumers: list[_ConsumerName], events: int, busy: float, backlog: int, now: float) -> float | None:
+        """Seconds an event. Without traffic of the tenant's own an event costs what the service spends on one; and when
+        nobody had any, a backlog's cost is not known: a consumer that stands still must not look like one without work.
+        """
+        if events > 0:
+            return busy / events
+        tenants = {tenant_id for consumer, tenant_id in self._applied if consumer in consumers}
+        loads = [self._load(consumers, tenant_id, now) for tenant_id in tenants]
+        all_events, all_busy = sum(load[0] for load in loads), sum(load[1] for load in loads)
+        if all_events > 0:
+            return all_busy / all_events
+        return None if backlog > 0 else 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the topic from now on; outages of Kafka are waited out, and what is known grows old meanwhile."""

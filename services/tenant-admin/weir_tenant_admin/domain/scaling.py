@@ -99,6 +99,20 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def required(measured: Measurements) -> int | None:
+    """Replicas that the load needs, whatever is allowed; None when a measurement is missing, which means: hold."""
+    needs = _needs(measured)
+    return None if needs is None else max(needs)
+
+
+def _needs(measured: Measurements) -> tuple[int, int] | None:
+    """To keep up with the rate, and to drain the backlog in time."""
+    rate, backlog, cost = measured.rate, measured.backlog, measured.seconds_per_event
+    if rate is None or backlog is None or cost is None:
+        return None
+    return math.ceil(rate * cost / UTILISATION), math.ceil((rate + backlog / DRAIN_SECONDS) * cost)
+
+
 def plan(measured: Measurements, limits: Limits) -> Plan:
     """The plan. ``proposed`` is always within [minimum, min(maximum, plan, partitions, cost)], unless it holds."""
     inputs = [
@@ -123,8 +137,9 @@ def plan(measured: Measurements, limits: Limits) -> Plan:
             f"{ceiling} ({narrowest})",
         )
     ]
+    needs = _needs(measured)
     rate, backlog, cost = measured.rate, measured.backlog, measured.seconds_per_event
-    if rate is None or backlog is None or cost is None:
+    if needs is None or rate is None or backlog is None or cost is None:
         missing = ", ".join(each.name for each in inputs if each.value is None)
         steps.append(Step(f"missing: {missing}", f"hold at {measured.current}"))
         return Plan(
@@ -140,8 +155,7 @@ def plan(measured: Measurements, limits: Limits) -> Plan:
             cost_per_hour_delta=0,
             risks=["The load is not known: nothing is changed until it is."],
         )
-    need_rate = math.ceil(rate * cost / UTILISATION)
-    need_lag = math.ceil((rate + backlog / DRAIN_SECONDS) * cost)
+    need_rate, need_lag = needs
     wanted = max(need_rate, need_lag, limits.minimum)
     proposed = min(max(wanted, limits.minimum), maximum)
     steps += [
