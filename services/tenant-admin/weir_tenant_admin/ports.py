@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from weir_common.auth import Role
@@ -13,6 +14,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord
 
 from weir_tenant_admin.domain.latency import HISTOGRAM_SIZE
+from weir_tenant_admin.domain.manifests import Target
 from weir_tenant_admin.domain.service_levels import FreshnessMinute, RequestMinute
 from weir_tenant_admin.domain.tenant import Isolation, Status, Tier, Vertical
 
@@ -145,3 +147,121 @@ class ServiceLevelSource(Protocol):
     ) -> Sequence[FreshnessMinute]: ...
 
     async def events_between(self, tenant_id: TenantId, since: datetime, until: datetime) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is there of a target; None: the object does not exist. ``replicas`` as the Deployment asks for."""
+
+    replicas: int | None
+    minimum: int | None
+    maximum: int | None
+
+    @property
+    def has_deployment(self) -> bool:
+        return self.replicas is not None
+
+    @property
+    def has_autoscaler(self) -> bool:
+        return self.maximum is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What applying one object would do. ``changes``: (path in the spec, before, after)."""
+
+    object_ref: str
+    admission: Literal["allowed", "denied", "not tried"]
+    reason: str = ""
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """Whether the autoscaling controller works on the target as it now stands; ``reason`` says why it does not."""
+
+    acted: bool
+    replicas: int
+    reason: str
+
+
+class Cluster(Protocol):
+    """The Kubernetes API. Every call raises ``ControlPlaneUnavailable`` when it does not answer in time."""
+
+    async def snapshot(self, target: Target) -> Snapshot: ...
+
+    async def preview(self, target: Target) -> Sequence[Preview]:
+        """Asks the API server itself (dry run), which changes nothing."""
+        ...
+
+    async def apply(self, target: Target) -> None:
+        """``ApplyConflict`` or ``AdmissionDenied`` if the API server refuses; then only the namespace may be new."""
+        ...
+
+    async def follows(self, target: Target) -> Follows: ...
+
+    async def restore(self, target: Target, before: Snapshot) -> None:
+        """Remove what ``before`` did not hold, and set the bounds that it held. Doing it again changes nothing."""
+        ...
+
+
+class PlanState(StrEnum):
+    """``planned`` → ``applying`` → ``applied`` | ``undone`` | ``failed`` (undoing failed too: a person must look)."""
+
+    PLANNED = "planned"
+    APPLYING = "applying"
+    APPLIED = "applied"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalePlan:
+    """A plan that was made. ``document`` is what the client was shown; ``reason`` why it ended as it did."""
+
+    plan_id: str
+    tenant_id: TenantId
+    service: str
+    minimum: int
+    maximum: int
+    state: PlanState
+    reason: str
+    document: Mapping[str, Any]
+    before: Snapshot | None
+    created_at: datetime
+    created_by: str
+    actor_kind: Literal["person", "machine", "service"]
+    updated_at: datetime
+
+    @property
+    def target(self) -> Target:
+        """What it is about."""
+        return Target(self.tenant_id, self.service, self.minimum, self.maximum)
+
+
+class ScalePlans(Protocol):
+    """Plans, each change with its audit entry in one transaction."""
+
+    async def add(self, plan: ScalePlan) -> None: ...
+
+    async def plan(self, tenant_id: TenantId, plan_id: str) -> ScalePlan | None: ...
+
+    async def remember(self, tenant_id: TenantId, plan_id: str, before: Snapshot) -> None:
+        """Keep what was there before the plan was applied; a second time changes nothing."""
+        ...
+
+    async def turn(
+        self, tenant_id: TenantId, plan_id: str, state: PlanState, reason: str, at: datetime, *records: OutgoingRecord
+    ) -> ScalePlan | None:
+        """The plan in its new state; None if there is none. ``records`` leave with the change, and only once: not when
+        the plan is in that state already.
+        """
+        ...
+
+
+class ScaleWorkflows(Protocol):
+    """Where plans are applied."""
+
+    async def start(self, plan: ScalePlan) -> bool:
+        """False while another plan of the same target is being applied. ``RetryError`` if it could not be started."""
+        ...
