@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -32,28 +32,38 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_tenant_admin.adapters.kubernetes_cluster import KubernetesCluster
+from weir_tenant_admin.adapters.postgres_scale_plans import PostgresScalePlans
 from weir_tenant_admin.adapters.postgres_service_levels import PostgresServiceLevels
 from weir_tenant_admin.adapters.postgres_tenants import SCHEMA, PostgresTenantStore
 from weir_tenant_admin.adapters.probes.platform import GatewayProbe, KubernetesProbe, TemporalProbe, TracesProbe
 from weir_tenant_admin.adapters.probes.services import ServiceProbe
 from weir_tenant_admin.adapters.probes.stores import KafkaProbe, PostgresProbe, ValkeyProbe
+from weir_tenant_admin.adapters.temporal_client import TemporalScaleWorkflows, connect, temporal_runtime
 from weir_tenant_admin.adapters.token_signer import Ed25519TokenSigner
+from weir_tenant_admin.apply_scaling import ScaleApplication
 from weir_tenant_admin.bootstrap_operator import bootstrap_operator
 from weir_tenant_admin.check_health import HealthCheck, Probe
 from weir_tenant_admin.create_tenant import TenantCreation
+from weir_tenant_admin.domain.manifests import Manner
 from weir_tenant_admin.entrypoints import http_auth, http_health, http_scale, http_service_levels, http_tenants
 from weir_tenant_admin.entrypoints.documentation import document_types
+from weir_tenant_admin.entrypoints.external_metrics import ExternalMetrics
 from weir_tenant_admin.entrypoints.grpc import TenantAdminSubjectData, TenantServicer
 from weir_tenant_admin.entrypoints.requests_consumer import RequestCountsHandler
+from weir_tenant_admin.entrypoints.scale_activities import ScaleActivities
+from weir_tenant_admin.entrypoints.scale_worker import ScaleWorker
 from weir_tenant_admin.exchange_key import KeyExchange
 from weir_tenant_admin.issue_key import KeyIssue
 from weir_tenant_admin.lag_table import LagTable, unix_now
 from weir_tenant_admin.mint_person_token import PersonTokenMint
+from weir_tenant_admin.plan_scaling import ScalePlanning, ScalingTerms
 from weir_tenant_admin.report_service_levels import ServiceLevelReport
 from weir_tenant_admin.revoke_key import KeyRevocation
 from weir_tenant_admin.settings import Settings
 
 SERVICE = "tenant-admin"
+_TASK_QUEUE = "tenant-admin"
 _SERVICES = {
     "ingest": True,
     "fraud": True,
@@ -119,10 +129,25 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         app.include_router(
             http_service_levels.service_levels_router(ServiceLevelReport(service_levels, utc_now), store)
         )
-        health = HealthCheck(await _probes(settings, stack, pool), settings.probes.deadline_seconds)
+        cluster = _cluster(settings)
+        health = HealthCheck(await _probes(settings, stack, pool, cluster), settings.probes.deadline_seconds)
         app.include_router(http_health.health_router(health))
         lags = LagTable(settings.kafka)
-        app.include_router(http_scale.scale_router(store, lags, settings.scaling, unix_now))
+        plans = PostgresScalePlans(pool)
+        workflows, scaling = await _scaling(settings, plans, cluster, lags, outbox.wake)
+        planning = ScalePlanning(
+            store=store,
+            plans=plans,
+            measure=lags.measure,
+            cluster=cluster,
+            workflows=workflows,
+            terms=ScalingTerms(
+                settings.scaling.cost_per_replica_hour, timedelta(seconds=settings.scaling.plan_lifetime_seconds)
+            ),
+            clock=utc_now,
+            wake_outbox=outbox.wake,
+        )
+        app.include_router(http_scale.scale_router(planning, plans))
         app.include_router(gateway_check_router())
         document_types(app, [*http_tenants.TYPES, *http_auth.TYPES, *http_service_levels.TYPES, *http_health.TYPES])
         requests = Consumer(
@@ -158,11 +183,48 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("outbox", outbox.run),
                 BackgroundTask("request meter", meter.run),
+                *scaling,
             ],
         )
 
 
-async def _probes(settings: Settings, stack: AsyncExitStack, pool: asyncpg.Pool) -> list[Probe]:
+def _cluster(settings: Settings) -> KubernetesCluster | None:
+    """None: there is no control plane here."""
+    if settings.kubernetes.kubeconfig is None:
+        return None
+    manner = Manner(
+        settings.kubernetes.image, settings.scaling.scale_down_window_seconds, settings.scaling.step_period_seconds
+    )
+    return KubernetesCluster(settings.kubernetes.kubeconfig, manner, settings.kubernetes.request_timeout_seconds)
+
+
+async def _scaling(
+    settings: Settings,
+    plans: PostgresScalePlans,
+    cluster: KubernetesCluster | None,
+    lags: LagTable,
+    wake_outbox: Callable[[], None],
+) -> tuple[TemporalScaleWorkflows | None, list[BackgroundTask]]:
+    """Where plans are applied, and the tasks of scaling: the metrics server if it has a port, the worker if there is a
+    control plane to work on.
+    """
+    tasks: list[BackgroundTask] = []
+    if settings.external_metrics.port is not None:
+        tasks.append(BackgroundTask("external metrics", ExternalMetrics(settings.external_metrics, lags, unix_now).run))
+    if cluster is None:
+        return None, tasks
+    runtime = temporal_runtime()
+    client = await connect(settings.temporal, runtime=runtime, lazy=True)
+    activities = ScaleActivities(ScaleApplication(plans, cluster, utc_now, wake_outbox))
+    tasks.append(
+        BackgroundTask("scale worker", ScaleWorker(settings.temporal, _TASK_QUEUE, activities.all(), runtime).run)
+    )
+    return TemporalScaleWorkflows(client, _TASK_QUEUE, settings.scaling.controller_wait_seconds), tasks
+
+
+async def _probes(
+    settings: Settings, stack: AsyncExitStack, pool: asyncpg.Pool, cluster: KubernetesCluster | None
+) -> list[Probe]:
     """One probe a component, each with clients of its own."""
     valkey = await stack.enter_async_context(valkey_client(settings.valkey))
     http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -174,7 +236,7 @@ async def _probes(settings: Settings, stack: AsyncExitStack, pool: asyncpg.Pool)
         TemporalProbe(temporal, settings.temporal.namespace),
         GatewayProbe(http, settings.probes.gateway_admin_url),
         TracesProbe(http, settings.probes.traces_url),
-        KubernetesProbe(None),
+        KubernetesProbe(cluster),
     ]
     for name, essential in _SERVICES.items():
         attribute = name.replace("-", "_")

@@ -6,6 +6,7 @@ ApplyConflict            refuse: another field manager owns the field; show who 
 AdmissionDenied          refuse: the control plane does not admit the object; its reason is shown
 ControlPlaneUnavailable  retry: the control plane does not answer
 NoControlPlane           refuse: none is configured; plans still work
+PlanGone                 stop: no such plan; its workflow must not touch anything
 ControllerIdle           undo: the autoscaling controller did not act in time
 """
 
@@ -44,4 +45,8 @@ class NoControlPlane(WeirError):
 
 
 class ControllerIdle(WeirError):
+    pass
+
+
+class PlanGone(WeirError):
     pass

@@ -242,7 +242,9 @@ class ScalePlan:
 class ScalePlans(Protocol):
     """Plans, each change with its audit entry in one transaction."""
 
-    async def add(self, plan: ScalePlan) -> None: ...
+    async def add(self, plan: ScalePlan, *records: OutgoingRecord) -> None:
+        """A new plan, and what leaves with it."""
+        ...
 
     async def plan(self, tenant_id: TenantId, plan_id: str) -> ScalePlan | None: ...
 
