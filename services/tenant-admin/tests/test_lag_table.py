@@ -57,7 +57,7 @@ def test_nothing_is_known_before_every_partition_has_reported(table: LagTable) -
         report(table, partition)
     measured = table.measure("fraud", ACME, NOW)
     assert measured.rate is measured.backlog is None
-    assert measured.source == "3 of 4 partitions reported within 15 s (3 ever)"
+    assert measured.source == "3 of 4 partitions reported within 15 s by each of their consumers (3 ever)"
     assert required(measured) is None
 
 
@@ -97,6 +97,13 @@ def test_a_consumer_that_ended_is_missed_and_in_the_end_forgotten(table: LagTabl
     later = NOW - 60 + FORGET_SECONDS + 1
     report_all(table, at=later)
     assert required(table.measure("fraud", ACME, later)) == 0
+
+
+def test_a_consumer_of_other_partitions_is_none_of_this_tenants_business(table: LagTable) -> None:
+    report_all(table)
+    foreign = next(partition for partition in range(12) if partition not in tenant_partitions(ACME))
+    report(table, foreign, at=NOW - 60, consumer="former", backlog=1_000)
+    assert table.measure("fraud", ACME, NOW).backlog == 0
 
 
 def test_a_backlog_that_nobody_works_on_is_not_taken_for_no_work(table: LagTable) -> None:

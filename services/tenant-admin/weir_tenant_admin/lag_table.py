@@ -73,40 +73,46 @@ class LagTable:
         """
         partitions = tenant_partitions(tenant_id)
         current = max(1, sum(at > now - MAX_AGE_SECONDS for at in self._instances[service].values()))
-        consumers = self._consumers(service, now)
-        own = [self._partitions[consumer].get(partition) for consumer in consumers for partition in partitions]
-        known = [report for report in own if report is not None]
-        fresh = [report for report in known if report.reported_at_ms / 1000 > now - MAX_AGE_SECONDS]
-        if not own or len(fresh) < len(own):
+        consumers = self._consumers(service)
+        known = {partition: self._reports(consumers, partition, now) for partition in partitions}
+        fresh = {
+            partition: [report for report in reports if report.reported_at_ms / 1000 > now - MAX_AGE_SECONDS]
+            for partition, reports in known.items()
+        }
+        told = [partition for partition in partitions if known[partition] and fresh[partition] == known[partition]]
+        if len(told) < len(partitions):
+            ever = sum(bool(reports) for reports in known.values())
             why = (
-                f"{len(fresh)} of {len(own) or len(partitions)} partitions reported within {MAX_AGE_SECONDS:.0f} s "
-                f"({len(known)} ever)"
+                f"{len(told)} of {len(partitions)} partitions reported within {MAX_AGE_SECONDS:.0f} s by each of their "
+                f"consumers ({ever} ever)"
             )
             return Measurements(None, None, None, None, None, current, why)
+        reports = [report for partition in partitions for report in fresh[partition]]
         events, busy = self._load(consumers, tenant_id, now)
         # A shared partition's backlog is everybody's.
         backlog = max(
-            sum(report.backlog for report in fresh if report.consumer == consumer.consumer) for consumer in consumers
+            sum(report.backlog for report in reports if report.consumer == consumer.consumer) for consumer in consumers
         )
-        oldest = [report.position_timestamp_ms for report in fresh if report.position_timestamp_ms is not None]
+        oldest = [report.position_timestamp_ms for report in reports if report.position_timestamp_ms is not None]
         return Measurements(
             rate=events / RATE_SECONDS,
             backlog=backlog,
             lag_seconds=max(0.0, now - min(oldest) / 1000) if oldest else 0.0,
             seconds_per_event=self._cost(consumers, events, busy, backlog, now),
-            age_s=round(now - min(report.reported_at_ms for report in fresh) / 1000, 3),
+            age_s=round(now - min(report.reported_at_ms for report in reports) / 1000, 3),
             current=current,
             source=f"{PROGRESS}, partitions {', '.join(str(partition) for partition in partitions)}",
         )
 
-    def _consumers(self, service: str, now: float) -> list[_ConsumerName]:
-        """Those of a service. One that ended is missed for ten minutes, during which its tenants hold, then forgotten."""
-        return sorted(
-            consumer
-            for consumer, reports in self._partitions.items()
-            if consumer.service == service
-            and max(report.reported_at_ms for report in reports.values()) / 1000 > now - FORGET_SECONDS
-        )
+    def _consumers(self, service: str) -> list[_ConsumerName]:
+        return sorted(consumer for consumer in self._partitions if consumer.service == service)
+
+    def _reports(self, consumers: list[_ConsumerName], partition: int, now: float) -> list[ConsumerProgress]:
+        """One a consumer. One that ended is missed for ten minutes, during which its tenants hold, then forgotten."""
+        found = [self._partitions[consumer].get(partition) for consumer in consumers]
+        return [
+            report for report in found if report is not None and report.reported_at_ms / 1000 > now - FORGET_SECONDS
+        ]
 
     def _load(self, consumers: list[_ConsumerName], tenant_id: TenantId, now: float) -> tuple[int, float]:
         """Events of the last minute, and the seconds that all consumers together spent on them."""
