@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 import os
@@ -14,11 +15,22 @@ from typing import Any
 
 import pytest
 from weir_common.auth import Principal, Role
-from weir_common.ids import TenantId
+from weir_common.ids import TenantId, uuid7
 from weir_common.kafka.records import OutgoingRecord
 from weir_local.addresses import environment_of
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
-from weir_tenant_admin.ports import StoredKey, Tenant, TenantStore
+from weir_tenant_admin.domain.manifests import Target
+from weir_tenant_admin.ports import (
+    Follows,
+    PlanState,
+    Preview,
+    ScalePlan,
+    ScalePlans,
+    Snapshot,
+    StoredKey,
+    Tenant,
+    TenantStore,
+)
 from weir_tenant_admin.settings import Settings
 
 
@@ -149,6 +161,129 @@ def owner_of() -> Any:
         return Principal(TenantId(tenant_id), "user:ann", "person", frozenset(roles or {Role.OWNER}))
 
     return make
+
+
+class MemoryScalePlans:
+    """Plans in memory."""
+
+    def __init__(self) -> None:
+        self.sent: list[OutgoingRecord] = []
+        self._plans: dict[tuple[TenantId, str], ScalePlan] = {}
+
+    async def add(self, plan: ScalePlan, *records: OutgoingRecord) -> None:
+        self._plans[(plan.tenant_id, plan.plan_id)] = plan
+        self.sent.extend(records)
+
+    async def plan(self, tenant_id: TenantId, plan_id: str) -> ScalePlan | None:
+        return self._plans.get((tenant_id, plan_id))
+
+    async def remember(self, tenant_id: TenantId, plan_id: str, before: Snapshot) -> None:
+        plan = self._plans.get((tenant_id, plan_id))
+        if plan is not None and plan.before is None:
+            self._plans[(tenant_id, plan_id)] = replace(plan, before=before)
+
+    async def turn(
+        self, tenant_id: TenantId, plan_id: str, state: PlanState, reason: str, at: datetime, *records: OutgoingRecord
+    ) -> ScalePlan | None:
+        plan = self._plans.get((tenant_id, plan_id))
+        if plan is None or plan.state is state:
+            return plan
+        turned = replace(plan, state=state, reason=reason, updated_at=at)
+        self._plans[(tenant_id, plan_id)] = turned
+        self.sent.extend(records)
+        return turned
+
+
+@dataclass
+class FakeCluster:
+    """A control plane that holds bounds only. ``failures`` are raised by the next calls of a method, in order."""
+
+    now: Snapshot = field(default_factory=lambda: Snapshot(None, None, None))
+    acts: bool = True
+    denies: str = ""
+    hold_apply: asyncio.Event | None = None
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.failures.get(name):
+            raise self.failures[name].pop(0)
+
+    async def snapshot(self, target: Target) -> Snapshot:
+        self._called("snapshot")
+        return self.now
+
+    async def preview(self, target: Target) -> Sequence[Preview]:
+        self._called("preview")
+        return [Preview("HorizontalPodAutoscaler x", "denied" if self.denies else "allowed", self.denies)]
+
+    async def apply(self, target: Target) -> None:
+        # What was there is overwritten first: a step that fails half-way leaves something to undo.
+        self.now = Snapshot(self.now.replicas or 1, target.minimum, target.maximum)
+        self._called("apply")
+        if self.hold_apply is not None:
+            await self.hold_apply.wait()
+            self.now = Snapshot(self.now.replicas or 1, target.minimum, target.maximum)
+
+    async def follows(self, target: Target) -> Follows:
+        self._called("follows")
+        return Follows(
+            acted=self.acts, replicas=1, reason="ValidMetricFound" if self.acts else "FailedGetExternalMetric"
+        )
+
+    async def restore(self, target: Target, before: Snapshot) -> None:
+        self._called("restore")
+        self.now = before
+
+
+@pytest.fixture
+def memory_plans() -> MemoryScalePlans:
+    return MemoryScalePlans()
+
+
+@pytest.fixture
+def fake_cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def new_plan(new_tenant_id: Any, clock: FakeClock) -> Any:
+    """A plan of a tenant of its own, not kept yet."""
+
+    def make(**changes: Any) -> ScalePlan:
+        made = ScalePlan(
+            plan_id=str(uuid7()),
+            tenant_id=new_tenant_id(),
+            service="fraud",
+            minimum=1,
+            maximum=4,
+            state=PlanState.PLANNED,
+            reason="",
+            document={"current": 1, "proposed": 2},
+            before=None,
+            created_at=clock(),
+            created_by="user:ann",
+            actor_kind="person",
+            updated_at=clock(),
+        )
+        return replace(made, **changes)
+
+    return make
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+async def scale_plans(request: pytest.FixtureRequest) -> AsyncIterator[ScalePlans]:
+    """The fake and the real one: both pass the same tests."""
+    if request.param == "memory":
+        yield MemoryScalePlans()
+        return
+    from weir_common.postgres import postgres_pool
+    from weir_tenant_admin.adapters.postgres_scale_plans import PostgresScalePlans
+
+    settings = request.getfixturevalue("tenant_admin_settings")
+    async with postgres_pool(settings.postgres, "tenant-admin test") as pool:
+        yield PostgresScalePlans(pool)
 
 
 _numbers = itertools.count(1)

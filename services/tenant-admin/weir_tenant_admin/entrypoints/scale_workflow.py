@@ -42,14 +42,10 @@ _UNDO_WITHIN = timedelta(hours=1)
 class ScaleTenantWorkflow:
     @workflow.run
     async def run(self, order: ScaleOrder) -> str:
+        applying = asyncio.create_task(self._apply(order))
         try:
-            await workflow.execute_activity(
-                APPLY_PLAN,
-                order,
-                start_to_close_timeout=_STEP,
-                schedule_to_close_timeout=_APPLY_WITHIN,
-                retry_policy=_RETRY,
-            )
+            # Shielded: undoing while the step is still at work would leave what it does afterwards.
+            await asyncio.shield(applying)
             wait = timedelta(seconds=order.controller_wait_seconds)
             await workflow.execute_activity(
                 AWAIT_CONTROLLER,
@@ -63,9 +59,19 @@ class ScaleTenantWorkflow:
             if not is_cancelled_exception(error):
                 return await self._undo(order, _code(error))
             # Whoever cancels half-way must not leave half of it behind.
+            await workflow.wait([applying])
             await asyncio.shield(asyncio.create_task(self._undo(order, "cancelled")))
             raise
         return await self._conclude(Conclusion(order.plan_ref, "applied", ""))
+
+    async def _apply(self, order: ScaleOrder) -> None:
+        await workflow.execute_activity(
+            APPLY_PLAN,
+            order,
+            start_to_close_timeout=_STEP,
+            schedule_to_close_timeout=_APPLY_WITHIN,
+            retry_policy=_RETRY,
+        )
 
     async def _undo(self, order: ScaleOrder, reason: str) -> str:
         try:
