@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from weir_local.component import CannotStart, Component
 from weir_local.logfiles import rotate, tail
@@ -29,11 +29,18 @@ class DidNotServe(Exception):
 class Launcher:
     """One mesh and its components. Its methods need the mesh's lock, except `status`."""
 
-    def __init__(self, mesh: Mesh, components: Sequence[Component], observe: Observer = lambda _: None) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        components: Sequence[Component],
+        observe: Observer = lambda _: None,
+        free: Callable[[int], bool] = is_free,
+    ) -> None:
         self._mesh = mesh
         self._components = {component.name: component for component in components}
         self._processes = Processes(mesh.state)
         self._observe = observe
+        self._free = free
 
     async def up(self, only: Sequence[str] | None = None) -> list[Status]:
         """Start what is missing; what runs with the same settings is only asked. Gives one status a component.
@@ -96,7 +103,7 @@ class Launcher:
                 await self._processes.kill_marked(component.name)
         for component in missing:
             for port in component.ports:
-                if not is_free(self._mesh.port(port)):
+                if not self._free(self._mesh.port(port)):
                     self._mesh.ports.replace(port)
 
     async def _bring(self, component: Component, status: Status, settled: Mapping[str, asyncio.Future[bool]]) -> bool:

@@ -23,7 +23,11 @@ def purge(state: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    shutil.rmtree(foreign_folder(state), ignore_errors=True)
+    for draft in state.glob(".mesh.json.*"):
+        draft.unlink(missing_ok=True)
+    foreign = foreign_folder(state)
+    if foreign.exists():
+        shutil.rmtree(foreign)
     (state / "launcher.lock").unlink(missing_ok=True)
     if state.is_dir() and not any(state.iterdir()):
         state.rmdir()
