@@ -56,11 +56,12 @@ class Mesh:
         path = self.secrets_folder() / name
         if path.exists():
             return path
+        content = make()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(make())
+            file.write(content)
         try:
             os.link(draft, path)  # fails if another process was first; then its secret is the one
         except FileExistsError:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -29,10 +28,12 @@ EXIT_CODE_SECONDS = 0.05
 """The waiting shell needs an instant, after the component's end, to write the exit code and go."""
 KILL_SECONDS = 10.0
 
-# $1 = pid file, $2 = exit file, the rest = command. The inner shell writes its own pid and becomes the component, so the
-# pid is known before the component has run its first instruction; the outer one stays only to write down the exit code.
+# $1 = folder, $2 = pid file, $3 = exit file, the rest = command. The inner shell writes its own pid and becomes the
+# component, so the pid is known before the component has run its first instruction; the outer one stays only to write
+# down the exit code.
 WAITER = """
-pid=$1; exit=$2; shift 2
+cd "$1" || exit 1
+pid=$2; exit=$3; shift 3
 /bin/sh -c 'echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@"' "$pid" "$@"
 echo $? >"$exit"
 """
@@ -93,15 +94,20 @@ class Processes:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= launch.environment
         environment |= {STATE_MARKER: str(self._state), COMPONENT_MARKER: component}
+        directory = str(launch.directory or self._state)
         with log.open("ab") as output:
-            subprocess.Popen(  # its waiting is the shell's business: the launcher may end before it
-                ("/bin/sh", "-c", WAITER, "weir", str(pid_file), str(exit_file), *launch.command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=launch.directory or self._state,
-                start_new_session=True,
+            # Not a Popen: nobody here waits for it, its waiting is the shell's business.
+            os.posix_spawn(
+                "/bin/sh",
+                ("/bin/sh", "-c", WAITER, "weir", directory, str(pid_file), str(exit_file), *launch.command),
+                environment,
+                file_actions=(
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
+                ),
+                setsid=True,
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores both, and children would inherit that
             )
         deadline = time.monotonic() + 5
         while not pid_file.exists():
