@@ -242,7 +242,7 @@ def workload(cluster: Cluster, replicas: int | None) -> Document:
             **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": {"app.kubernetes.io/name": "tried"}},
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {"labels": dict(labels)},
                 "spec": {
                     "automountServiceAccountToken": False,
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
