@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from weir_common.ids import TenantId
 from weir_common.kafka.topics import EVENT_PARTITIONS
 from weir_common.service import _DRAIN_SECONDS
 from weir_local.environment import SERVICES, package_of
 from weir_local.kubernetes.components import NAMESPACE
 from weir_tenant_admin.domain.cluster_names import TENANT_LABEL, namespace_of
+from weir_tenant_admin.domain.manifests import Manner, Target, deployment
 from weir_tenant_admin.domain.tenant import PLANS, Tier
 
 WORKLOADS = (*SERVICES, "gateway")
@@ -179,6 +181,17 @@ def test_scaling(base: Base, workload: str) -> None:
     for metric in spec["metrics"]:
         # Value multiplies for ever on a level.
         assert metric["resource"]["target"]["type"] == "Utilization"
+
+
+def test_a_tenants_own_deployment_keeps_the_same_rules() -> None:
+    made = deployment(Target(TenantId("shop"), "fraud", 1, 4), Manner("registry/{service}:1", 300, 30))
+    assert "replicas" not in made["spec"]
+    pod = made["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is pod["enableServiceLinks"] is False
 
 
 def test_the_readme_names_every_secret_and_map_that_somebody_else_makes(k8s: Path, base: Base) -> None:

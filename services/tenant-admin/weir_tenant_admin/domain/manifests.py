@@ -75,14 +75,17 @@ def deployment(target: Target, manner: Manner) -> dict[str, Any]:
                 "metadata": {"labels": {**selector, SERVICE_LABEL: target.service}},
                 "spec": {
                     "automountServiceAccountToken": False,
+                    # Or a Service's own variables (WEIR_…_PORT) could be taken for settings.
+                    "enableServiceLinks": False,
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "containers": [
                         {
                             "name": "consumer",
                             "image": manner.image.format(service=target.service),
                             "env": [{"name": "WEIR_TENANT_ID", "value": target.tenant_id}],
+                            # Memory is not lent: request and limit are one. CPU is: a limit would only throttle.
                             "resources": {
-                                "requests": {"cpu": "250m", "memory": "256Mi"},
+                                "requests": {"cpu": "250m", "memory": "512Mi"},
                                 "limits": {"memory": "512Mi"},
                             },
                             "securityContext": {
@@ -90,8 +93,10 @@ def deployment(target: Target, manner: Manner) -> dict[str, Any]:
                                 "readOnlyRootFilesystem": True,
                                 "capabilities": {"drop": ["ALL"]},
                             },
+                            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - of the pod's own
                         }
                     ],
+                    "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
                 },
             },
         },
