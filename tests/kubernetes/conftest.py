@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = TenantId("example-shop")
 RUN_LABEL = "weir.example/test-run"
 POLICY_SECONDS = 60
-"""The API server learns of a new kind (TenantPlan) within half a minute; until then its policies refuse."""
+"""At most until the API server has learnt of a new kind (TenantPlan): seconds; until then its policies refuse."""
 WITHOUT_NAMESPACE = ("APIService",)
 """Only tried: the mesh has its own, which the autoscaling controller asks."""
 

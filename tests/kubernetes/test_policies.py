@@ -169,6 +169,14 @@ def test_the_platforms_own_namespace_is_held_to_it_too(cluster: Any, a_pod: Docu
     assert "can be another image tomorrow" in cluster.kubectl.refusal(stray)
 
 
+def test_a_container_for_debugging_is_held_to_it_too(cluster: Any) -> None:
+    pod = cluster.kubectl("get", "pods", "-n", cluster.platform, "-o", "name").splitlines()[0]
+    debug = ("debug", pod, "-n", cluster.platform, "--attach=false", "--profile=restricted", "--container=look")
+    output = cluster.kubectl.refused(*debug, "--image=busybox:1.36")
+    assert "neither named by its digest nor from" in output
+    cluster.kubectl(*debug, f"--image={OURS}:1.4.2")
+
+
 # ── privileges ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
