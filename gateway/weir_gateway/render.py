@@ -312,29 +312,48 @@ def _problem_replies() -> dict[str, Any]:
         503: ("unavailable", "A part that this needs does not answer now"),
         504: ("unavailable", "A part that this needs did not answer in time"),
     }
+    refused = {
+        "filter": {
+            "and_filter": {
+                "filters": [
+                    {"response_flag_filter": {"flags": ["UAEX"]}},
+                    _status_filter("LE", 499, "refused_below"),
+                ]
+            }
+        },
+        # The credential check answers with a problem document of its own.
+        "body_format_override": {
+            "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
+            "content_type": _PROBLEM,
+        },
+    }
     return {
         "mappers": [
-            {
-                "filter": {
-                    "status_code_filter": {
-                        "comparison": {"op": "EQ", "value": {"default_value": code, "runtime_key": f"reply_{code}"}}
-                    }
-                },
-                "body_format_override": {
-                    "json_format": {
-                        "type": f"https://weir.example/problems/{slug}",
-                        "title": title,
-                        "status": code,
-                        "detail": "%LOCAL_REPLY_BODY%",
-                        "instance": "%PATH(NQ:ORIG_OR_PATH)%",
-                        "request_id": "%REQ(X-REQUEST-ID)%",
+            refused,
+            *(
+                {
+                    "filter": _status_filter("EQ", code, f"reply_{code}"),
+                    "body_format_override": {
+                        "json_format": {
+                            "type": f"https://weir.example/problems/{slug}",
+                            "title": title,
+                            "status": code,
+                            "detail": "%LOCAL_REPLY_BODY%",
+                            "instance": "%PATH(NQ:ORIG_OR_PATH)%",
+                            "request_id": "%REQ(X-REQUEST-ID)%",
+                        },
+                        "content_type": _PROBLEM,
                     },
-                    "content_type": _PROBLEM,
-                },
-            }
-            for code, (slug, title) in kinds.items()
+                }
+                for code, (slug, title) in kinds.items()
+            ),
         ]
     }
+
+
+def _status_filter(operator: str, code: int, key: str) -> dict[str, Any]:
+    value = {"default_value": code, "runtime_key": key}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
 # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

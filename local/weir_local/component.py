@@ -49,6 +49,8 @@ class Launch:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    background: bool = False
+    """Whether it yields the processor to what a shopper waits for (gateway, ingest, fraud and their stores)."""
 
 
 class Component(ABC):

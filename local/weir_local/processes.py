@@ -24,17 +24,22 @@ COMPONENT_MARKER = "WEIR_COMPONENT"
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
 
+BACKGROUND_NICE = 10
+"""A ninth of the weight of what is not in the background, when both want the processor."""
+
 EXIT_CODE_SECONDS = 0.05
 """The waiting shell needs an instant, after the component's end, to write the exit code and go."""
 KILL_SECONDS = 10.0
 
-# $1 = folder, $2 = pid file, $3 = exit file, the rest = command. The inner shell writes its own pid and becomes the
+# $1 = niceness, $2 = folder, $3 = pid file, $4 = exit file, the rest = command. The inner shell writes its own pid and becomes the
 # component, so the pid is known before the component has run its first instruction; the outer one stays only to write
-# down the exit code.
+# down the exit code. Niceness counts among the processes of one session only, where the kernel groups by session; then
+# the session itself is told to yield.
 WAITER = """
-cd "$1" || exit 1
-pid=$2; exit=$3; shift 3
-/bin/sh -c 'echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@"' "$pid" "$@"
+cd "$2" || exit 1
+nice=$1; pid=$3; exit=$4; shift 4
+[ "$nice" = 0 ] || { echo "$nice" >/proc/$$/autogroup; } 2>/dev/null
+/bin/sh -c 'echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@"' "$pid" nice -n "$nice" "$@"
 echo $? >"$exit"
 """
 
@@ -95,11 +100,12 @@ class Processes:
         environment |= launch.environment
         environment |= {STATE_MARKER: str(self._state), COMPONENT_MARKER: component}
         directory = str(launch.directory or self._state)
+        nice = str(BACKGROUND_NICE if launch.background else 0)
         with log.open("ab") as output:
             # Not a Popen: nobody here waits for it, its waiting is the shell's business.
             os.posix_spawn(
                 "/bin/sh",
-                ("/bin/sh", "-c", WAITER, "weir", directory, str(pid_file), str(exit_file), *launch.command),
+                ("/bin/sh", "-c", WAITER, "weir", nice, directory, str(pid_file), str(exit_file), *launch.command),
                 environment,
                 file_actions=(
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -198,7 +204,7 @@ class Processes:
 
 def settings_digest(launch: Launch) -> str:
     """Changes when command, environment or folder change."""
-    parts = (launch.command, sorted(launch.environment.items()), str(launch.directory))
+    parts = (launch.command, sorted(launch.environment.items()), str(launch.directory), launch.background)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

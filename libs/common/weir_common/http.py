@@ -23,6 +23,7 @@ from weir_common.errors import RetryError
 from weir_common.ids import TenantId
 from weir_common.metering import RequestMeter
 from weir_common.problems import (
+    MEDIA_TYPE,
     FieldError,
     Forbidden,
     InvalidRequest,
@@ -32,20 +33,19 @@ from weir_common.problems import (
     Unavailable,
 )
 from weir_common.readiness import Readiness
-from weir_common.telemetry import current_trace_id
+from weir_common.telemetry import current_trace_id, statement_spans_if_sampled
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi", "/internal/")
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
         "description": description,
         "content": {
-            PROBLEM_MEDIA_TYPE: {
+            MEDIA_TYPE: {
                 "schema": {
                     "type": "object",
                     "required": ["type", "title", "status"],
@@ -142,9 +142,7 @@ def create_app(
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
-    FastAPIInstrumentor.instrument_app(
-        app, excluded_urls="livez,readyz,metrics,internal/authz", exclude_spans=["receive", "send"]
-    )
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"])
     return app
 
 
@@ -286,7 +284,7 @@ def problem_response(problem: Problem, request: Request) -> Response:
         msgspec.json.encode(problem.document(instance=request.url.path, trace_id=current_trace_id())),
         status_code=problem.status,
         headers=problem.headers,
-        media_type=PROBLEM_MEDIA_TYPE,
+        media_type=MEDIA_TYPE,
     )
 
 
@@ -388,7 +386,8 @@ class _Metering:
             await send(message)
 
         try:
-            await self._app(scope, receive, observed)
+            with statement_spans_if_sampled():
+                await self._app(scope, receive, observed)
         finally:
             state: Mapping[str, Any] = scope.get("state") or {}
             tenant_id = state.get("tenant_id")

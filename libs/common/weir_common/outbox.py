@@ -13,27 +13,28 @@ from weir_common.errors import RetryError
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import OutgoingRecord
 from weir_common.postgres import Connection
-from weir_common.telemetry import meter
+from weir_common.telemetry import meter, statement_spans_if_sampled
 
 log = structlog.get_logger(__name__)
 
 _MAX_BACKOFF_SECONDS = 5.0
+_GATHER_SECONDS = 0.02
 
 
 async def add_to_outbox(connection: Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
     """Insert rows in the running transaction, in order."""
-    await connection.executemany(
-        f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) VALUES ($1, $2, $3, $4, $5)',  # noqa: S608 - the schema is ours
+    await connection.execute(
+        f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) '  # noqa: S608 - the schema is ours
+        "SELECT topic, key, value, headers::jsonb, partition FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[], $5::integer[]) "
+        "WITH ORDINALITY AS new (topic, key, value, headers, partition, place) ORDER BY place",
+        [record.topic for record in records],
+        [record.key for record in records],
+        [record.value for record in records],
         [
-            (
-                record.topic,
-                record.key,
-                record.value,
-                msgspec.json.encode({name: value.decode() for name, value in record.headers.items()}).decode(),
-                record.partition,
-            )
+            msgspec.json.encode({name: value.decode() for name, value in record.headers.items()}).decode()
             for record in records
         ],
+        [record.partition for record in records],
     )
 
 
@@ -83,6 +84,8 @@ class OutboxRelay:
                 continue
             if moved < self._batch_size:
                 await self._pause(stop, self._idle_seconds)
+                # What is committed within the next instant travels with it: one transaction for many wakes.
+                await asyncio.sleep(_GATHER_SECONDS)
         # What was committed just before the stop should not wait for the next start.
         try:
             await self.relay_once()
@@ -92,6 +95,10 @@ class OutboxRelay:
     async def relay_once(self) -> int:
         """Send one batch; gives the number of rows moved (0 also when another relay holds the lock)."""
         self._wake.clear()
+        with statement_spans_if_sampled():
+            return await self._relay_once()
+
+    async def _relay_once(self) -> int:
         async with self._pool.acquire(timeout=5) as connection, connection.transaction():
             locked = await connection.fetchval(
                 "SELECT pg_try_advisory_xact_lock(hashtext($1))", f"outbox:{self._schema}"

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 TYPE_ROOT = "https://weir.example/problems/"
+MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from weir_common.errors import WeirError
 from weir_common.grpc import GrpcServer
@@ -41,7 +41,7 @@ class Service:
 
     name: str
     readiness: Readiness
-    http: FastAPI | None = None
+    http: ASGIApp | None = None
     grpc: GrpcServer | None = None
     background: Sequence[BackgroundTask] = field(default_factory=tuple)
 

@@ -16,6 +16,8 @@ from weir_local.environment import package_of
 from weir_local.mesh import Mesh, python
 
 TRAINING_SECONDS = 300
+BACKGROUND = ("anomaly", "analytics", "compliance")
+"""Nobody waits for their answer to a single event; tenant-admin answers the gateway's credential check."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class WeirService(Component):
             )
 
     def launch(self, mesh: Mesh) -> Launch:
-        return Launch((python(), "-m", package_of(self.name)), environment_of(mesh, self.name))
+        return Launch(
+            (python(), "-m", package_of(self.name)),
+            environment_of(mesh, self.name),
+            background=self.name in BACKGROUND,
+        )
 
     async def ready(self, mesh: Mesh) -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{mesh.port(f'{self.name}-grpc')}") as channel:

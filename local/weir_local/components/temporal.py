@@ -35,6 +35,7 @@ class Temporal(Component):
             ),
             # No look for a newer version, no state outside the mesh's folder.
             {"TEMPORAL_CLI_DISABLE_UPDATE_CHECK": "1", "HOME": str(mesh.state / "temporal")},
+            background=True,
         )
 
     async def ready(self, mesh: Mesh) -> None:

@@ -23,7 +23,8 @@ class Traces(Component):
             (
                 *(python(), "-m", "weir_local.tracestore", "--database", str(database)),
                 *("--otlp-port", str(mesh.port("traces-otlp")), "--http-port", str(mesh.port("traces-http"))),
-            )
+            ),
+            background=True,
         )
 
     async def ready(self, mesh: Mesh) -> None:

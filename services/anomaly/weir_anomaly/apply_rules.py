@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from opentelemetry import trace
@@ -15,21 +16,24 @@ from weir_common.kafka.records import OutgoingRecord, Record, event_headers
 from weir_common.kafka.topics import FINDINGS
 from weir_common.telemetry import context_of, meter, traceparent_of, tracer
 
-from weir_anomaly.adapters.postgres_case_files import PostgresCaseFiles, StateStore
 from weir_anomaly.domain.casebook import Casebook
 from weir_anomaly.domain.engine import Engine, StateKey, Woken
 from weir_anomaly.domain.event import Event, EventDecoder
 from weir_anomaly.domain.finding import FindingChanged
 from weir_anomaly.entrypoints.documents import finding_document
 from weir_anomaly.errors import UndecodableEvent
+from weir_anomaly.ports import OpenCaseFiles
+
+SWEEP_SECONDS: Final = 1.0
 
 
 class ApplyRules:
     """See ``BatchHandler``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, open_case_files: OpenCaseFiles) -> None:
         self._engine = engine
-        self._store = StateStore(tuple(engine.rules.values()))
+        self._open = open_case_files
+        self._swept: dict[TenantId, float] = {}
         self._decoder = EventDecoder()
         create = meter()
         self._changes = create.create_counter(
@@ -63,7 +67,7 @@ class ApplyRules:
     async def _apply_tenant(
         self, tenant_id: TenantId, events: Sequence[tuple[Record, Event]], transaction: Transaction
     ) -> None:
-        files = PostgresCaseFiles(transaction.connection, tenant_id, self._store)
+        files = self._open(transaction, tenant_id)
         traceparents = {event.event_id: transaction.traceparent_of(record) for record, event in events}
         woken: list[Woken] = [self._engine.wake(event) for _, event in events]
         keys = {key for one in woken for _, entities in one.rules for key in entities} | {
@@ -75,6 +79,8 @@ class ApplyRules:
         self._duration.record(time.perf_counter() - started)
         if outcome.states:
             await files.save_states(outcome.states)
+        if not outcome.hits and not self._sweep_is_due(tenant_id):
+            return
         hit_keys = {StateKey(found.rule.name, hit.entity) for found in outcome.hits for hit in found.hits}
         known = await files.findings(hit_keys, {key.entity for key in hit_keys}, outcome.watermark)
         if not known and not outcome.hits:
@@ -89,6 +95,14 @@ class ApplyRules:
             await files.save_findings(list(casebook.touched.values()))
         for change in casebook.changes:
             transaction.outbox(self._announce(tenant_id, change))
+
+    def _sweep_is_due(self, tenant_id: TenantId) -> bool:
+        """Whether to look for findings that have gone quiet; without a hit that is soon enough once a second."""
+        now = time.monotonic()
+        if now - self._swept.get(tenant_id, 0.0) < SWEEP_SECONDS:
+            return False
+        self._swept[tenant_id] = now
+        return True
 
     def _announce(self, tenant_id: TenantId, change: FindingChanged) -> OutgoingRecord:
         finding = change.finding

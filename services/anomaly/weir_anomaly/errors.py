@@ -18,7 +18,7 @@ class UndecodableEvent(QuarantineError):
 
 
 class StateConflict(RetryError):
-    """The stored revision is not the one that was read."""
+    """The stored version is not the one that was read."""
 
 
 class StateUnreadable(StopError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from weir_common.ids import TenantId
+from weir_common.kafka.consumer import Transaction
 
 from weir_anomaly.domain.engine import Held, StateKey
 from weir_anomaly.domain.entity import Entity
@@ -18,10 +19,12 @@ class CaseFiles(Protocol):
     """States and findings of one tenant, inside the running transaction."""
 
     async def states(self, keys: Collection[StateKey]) -> Mapping[StateKey, Held]:
-        """Those that exist; locked until the transaction ends."""
+        """Those that exist, with their versions."""
         ...
 
-    async def save_states(self, states: Mapping[StateKey, Held]) -> None: ...
+    async def save_states(self, states: Mapping[StateKey, Held]) -> None:
+        """Store them, each over the version that it was made from. ``StateConflict`` (retry) if one has been written since."""
+        ...
 
     async def findings(
         self, keys: Collection[StateKey], entities: Collection[Entity], quiet_before: float
@@ -30,6 +33,10 @@ class CaseFiles(Protocol):
         ...
 
     async def save_findings(self, findings: Sequence[Finding]) -> None: ...
+
+
+OpenCaseFiles = Callable[[Transaction, TenantId], CaseFiles]
+"""Opens a tenant's case files in a transaction that was switched to the tenant."""
 
 
 class FindingReader(Protocol):

@@ -13,3 +13,5 @@ class AnomalySettings(ServiceSettings):
 
     max_records: int = Field(default=500, ge=1)
     max_wait_seconds: float = Field(default=0.1, gt=0, le=1)
+    state_cache_entries: int = Field(default=50_000, ge=1)
+    """About a kilobyte each."""

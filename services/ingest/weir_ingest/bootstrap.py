@@ -11,7 +11,7 @@ from weir.privacy.v1 import subject_data_pb2_grpc
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
-from weir_common.gateway_check import gateway_check_router
+from weir_common.gateway_check import GatewayCheck
 from weir_common.grpc import GrpcServer
 from weir_common.http import create_app
 from weir_common.kafka.producer import kafka_publisher
@@ -59,7 +59,6 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             max_body_bytes=settings.limits.max_body_bytes,
         )
         app.include_router(ingest_router(accept, receipts, settings.limits))
-        app.include_router(gateway_check_router())
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
@@ -76,7 +75,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         yield Service(
             name="ingest",
             readiness=readiness,
-            http=app,
+            http=GatewayCheck(app, authenticator),
             grpc=server,
             background=(BackgroundTask("credentials", directory.run), BackgroundTask("request counts", meter.run)),
         )

@@ -18,7 +18,7 @@ from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
 from weir_common.errors import StopError
-from weir_common.gateway_check import gateway_check_router
+from weir_common.gateway_check import GatewayCheck
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
 from weir_common.kafka.consumer import Consumer
@@ -148,7 +148,6 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             wake_outbox=outbox.wake,
         )
         app.include_router(http_scale.scale_router(planning, plans))
-        app.include_router(gateway_check_router())
         document_types(app, [*http_tenants.TYPES, *http_auth.TYPES, *http_service_levels.TYPES, *http_health.TYPES])
         requests = Consumer(
             service=SERVICE,
@@ -175,7 +174,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         yield Service(
             name=SERVICE,
             readiness=readiness,
-            http=app,
+            http=GatewayCheck(app, authenticator),
             grpc=server,
             background=[
                 BackgroundTask("request counts", requests.run),

@@ -9,17 +9,19 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from weir_common.errors import RetryError
+from weir_common.errors import RetryError, StopError
 from weir_common.ids import TenantId
-from weir_common.postgres import Connection, tenant_transaction
+from weir_common.kafka.consumer import Transaction
+from weir_common.postgres import tenant_transaction
 
+from weir_anomaly.adapters.state_cache import StateCache
 from weir_anomaly.domain.clock import TenantClock
 from weir_anomaly.domain.engine import CLOCK, Held, StateKey
 from weir_anomaly.domain.entity import Entity
 from weir_anomaly.domain.finding import Finding
 from weir_anomaly.domain.rule import Rule, State, StateCodec
 from weir_anomaly.domain.severity import Severity
-from weir_anomaly.errors import StateUnreadable
+from weir_anomaly.errors import StateConflict, StateUnreadable
 
 SCHEMA = "anomaly"
 _QUIET_AT_ONCE = 50
@@ -29,16 +31,18 @@ _clock_encoder = msgspec.msgpack.Encoder()
 _clock_decoder = msgspec.msgpack.Decoder(TenantClock)
 
 
-class StateStore:
+class StateRows:
     """States of every rule, and the clocks beside them, to bytes and back."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
         self._codec = StateCodec(rules)
 
-    def encode(self, rule: str, state: State) -> bytes:
-        """See ``StateCodec.encode``."""
-        return _clock_encoder.encode(state) if rule == CLOCK else self._codec.encode(self._rules[rule], state)
+    def encode(self, rule: str, held: Held) -> bytes:
+        """See ``StateCodec.encode``; only what a rule has just made is stored, and that is there."""
+        if held.state is None:
+            raise StopError(f"{rule} gave no state to store")
+        return _clock_encoder.encode(held.state) if rule == CLOCK else self._codec.encode(self._rules[rule], held.state)
 
     def decode(self, rule: str, raw: bytes) -> State | None:
         """None for a state that another version of the rule wrote, or a rule that is no more."""
@@ -51,42 +55,58 @@ class StateStore:
 
 
 class PostgresCaseFiles:
-    """See ``CaseFiles``; ``connection`` must have been switched to ``tenant_id``."""
+    """See ``CaseFiles``; the transaction must have been switched to ``tenant_id``."""
 
-    def __init__(self, connection: Connection, tenant_id: TenantId, store: StateStore) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction, tenant_id: TenantId, codec: StateRows, cache: StateCache) -> None:
+        self._transaction = transaction
+        self._connection = transaction.connection
         self._tenant_id = tenant_id
-        self._store = store
+        self._codec = codec
+        self._cache = cache
 
     async def states(self, keys: Collection[StateKey]) -> Mapping[StateKey, Held]:
-        """See ``CaseFiles.states``. Locked in one order, so that two instances cannot wait for each other."""
+        """See ``CaseFiles.states``. Nothing is locked: ``save_states`` finds out if somebody else was faster."""
+        known = self._cache.get(self._tenant_id, keys)
+        unknown = [key for key in keys if key not in known]
+        if not unknown:
+            return known
         rows = await self._connection.fetch(
-            f"SELECT rule, entity, state, updated_at FROM {SCHEMA}.rule_state WHERE tenant_id = $1 "  # noqa: S608 - a constant
-            "AND (rule, entity) IN (SELECT * FROM unnest($2::text[], $3::text[])) ORDER BY rule, entity FOR UPDATE",
+            f"SELECT rule, entity, state, updated_at, version FROM {SCHEMA}.rule_state WHERE tenant_id = $1 "  # noqa: S608 - a constant
+            "AND (rule, entity) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
             self._tenant_id,
-            [key.rule for key in keys],
-            [key.entity for key in keys],
+            [key.rule for key in unknown],
+            [key.entity for key in unknown],
         )
-        found: dict[StateKey, Held] = {}
-        for row in rows:
-            state = self._store.decode(row["rule"], row["state"])
-            if state is not None:
-                found[StateKey(row["rule"], Entity(row["entity"]))] = Held(state, row["updated_at"])
-        return found
+        read = {
+            StateKey(row["rule"], Entity(row["entity"])): Held(
+                self._codec.decode(row["rule"], row["state"]), row["updated_at"], row["version"]
+            )
+            for row in rows
+        }
+        self._cache.put(self._tenant_id, read)
+        return known | read
 
     async def save_states(self, states: Mapping[StateKey, Held]) -> None:
-        """See ``CaseFiles.save_states``."""
-        ordered = sorted(states.items())
-        await self._connection.execute(
-            f"INSERT INTO {SCHEMA}.rule_state (tenant_id, rule, entity, state, updated_at) "  # noqa: S608 - a constant
-            "SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::float8[]) "
-            "ON CONFLICT (tenant_id, rule, entity) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
+        """See ``CaseFiles.save_states``. In one order, so that two instances cannot wait for each other."""
+        ordered = sorted(states)
+        done = await self._connection.execute(
+            f"INSERT INTO {SCHEMA}.rule_state AS old (tenant_id, rule, entity, state, updated_at, version) "  # noqa: S608 - a constant
+            "SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::float8[], $6::bigint[]) "
+            "ON CONFLICT (tenant_id, rule, entity) DO UPDATE "
+            "SET state = excluded.state, updated_at = excluded.updated_at, version = excluded.version "
+            "WHERE old.version = excluded.version - 1",
             self._tenant_id,
-            [key.rule for key, _ in ordered],
-            [key.entity for key, _ in ordered],
-            [self._store.encode(key.rule, held.state) for key, held in ordered],
-            [held.updated_at for _, held in ordered],
+            [key.rule for key in ordered],
+            [key.entity for key in ordered],
+            [self._codec.encode(key.rule, states[key]) for key in ordered],
+            [states[key].updated_at for key in ordered],
+            [states[key].version + 1 for key in ordered],
         )
+        if int(done.rpartition(" ")[2]) != len(ordered):
+            self._cache.drop(self._tenant_id, ordered)
+            raise StateConflict(f"another instance has written some of {len(ordered)} states of {self._tenant_id}")
+        written = {key: held._replace(version=held.version + 1) for key, held in states.items()}
+        self._transaction.after_commit(lambda: self._cache.put(self._tenant_id, written))
 
     async def findings(
         self, keys: Collection[StateKey], entities: Collection[Entity], quiet_before: float

@@ -23,10 +23,14 @@ class StateKey(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A state and the event time up to which it was written."""
+    """A state, the event time up to which it was written, and how often it has been stored.
 
-    state: State
+    ``state`` is None where another version of the rule wrote it: the rule starts anew in its place.
+    """
+
+    state: State | None
     updated_at: float
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ class Engine:
                 for key, old, new in zip(keys, before, after, strict=True):
                     if new is not old and new is not None:
                         held = states.get(key) or stored.get(key)
-                        states[key] = Held(new, at if held is None else max(at, held.updated_at))
+                        states[key] = (
+                            Held(new, at) if held is None else Held(new, max(at, held.updated_at), held.version)
+                        )
                 if hits:
                     outcome.hits.append(RuleHits(event, rule, hits, late))
         return outcome
@@ -126,7 +132,7 @@ class Engine:
         late = clock.is_late(event.at, event.accepted_at)
         moved = clock.advance(event.at, event.accepted_at)
         if moved is not clock:
-            states[woken.clock_key] = Held(moved, moved.watermark)
+            states[woken.clock_key] = Held(moved, moved.watermark, held.version if held is not None else 0)
         return late, moved.watermark
 
 

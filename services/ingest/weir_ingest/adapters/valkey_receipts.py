@@ -13,12 +13,20 @@ from weir_common.kafka.topics import EVENTS
 
 from weir_ingest.domain.receipt import Receipt
 
+# A script, since one command of many keys costs the client a fifth of as many commands in a pipeline.
+_SAVE = """
+for i = 1, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1], 'NX')
+end
+"""
+
 
 class ValkeyReceipts:
     """One round trip a batch, each with a deadline."""
 
     def __init__(self, client: Redis, *, ttl_seconds: int, timeout_seconds: float = 0.5) -> None:
         self._client = client
+        self._save = client.register_script(_SAVE)
         self._ttl_seconds = ttl_seconds
         self._timeout_seconds = timeout_seconds
 
@@ -33,13 +41,11 @@ class ValkeyReceipts:
 
     async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
         """See ``ReceiptStore.save``."""
-        pipeline = self._client.pipeline(transaction=False)
-        for event_id, receipt in receipts.items():
-            value = f"{receipt.partition} {receipt.offset} {receipt.accepted_at}"
-            pipeline.set(_key(tenant_id, event_id), value, ex=self._ttl_seconds, nx=True)
+        keys = [_key(tenant_id, event_id) for event_id in receipts]
+        values = [f"{receipt.partition} {receipt.offset} {receipt.accepted_at}" for receipt in receipts.values()]
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await pipeline.execute()
+                await self._save(keys=keys, args=[self._ttl_seconds, *values])
         except (RedisError, TimeoutError, OSError) as error:
             raise RetryError(f"Valkey did not answer: {error!r}") from error
 
