@@ -13,7 +13,7 @@ EDITABLE := $(foreach member,$(MEMBERS),-e $(member))
 LOCKS := $(wildcard requirements/*.lock)
 PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 TEST_STATE := $(CURDIR)/.weir-test
-SOURCES := libs services gateway local bench tests proto/generate.py conftest.py
+SOURCES := libs services gateway local bench tests k8s proto/generate.py conftest.py
 
 # ── everyday ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,7 +53,7 @@ logs: setup ## Show logs (ARGS="-f ingest" follows one)
 check: setup ## Lint, types, protobuf, generated code, our own rules
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy $(foreach member,$(filter-out proto,$(MEMBERS)),$(wildcard $(member)/weir_*))
+	@$(BIN)/mypy $(foreach member,$(filter-out proto,$(MEMBERS)),$(wildcard $(member)/weir_*)) k8s/generate.py
 	@cd proto && $(CURDIR)/$(BIN)/buf lint && $(CURDIR)/$(BIN)/buf breaking --against baseline.json
 	@$(BIN)/python -m weir_local.lint
 	@rm -rf .weir-proto && mkdir .weir-proto && $(BIN)/python proto/generate.py .weir-proto && diff -r -x '__pycache__' .weir-proto/weir proto/gen/weir \
@@ -75,6 +75,19 @@ proto: setup ## Generate proto/gen from the .proto files
 .PHONY: proto-baseline
 proto-baseline: setup ## Accept the present .proto files as what later changes must be compatible with
 	@cd proto && $(CURDIR)/$(BIN)/buf build -o baseline.json
+
+.PHONY: manifests
+manifests: setup ## Write what docker-compose.yml and k8s/ take from the code (services' variables, Envoy's configuration)
+	@$(BIN)/python k8s/generate.py
+	@$(BIN)/python -m weir_local.compose write
+
+.PHONY: compose-secrets
+compose-secrets: setup ## Make passwords, keys and certificates for docker-compose.yml, in .weir-compose/
+	@$(BIN)/python -m weir_local.compose secrets
+
+.PHONY: test-compose
+test-compose: setup ## Build the images and bring docker-compose.yml up with podman (as root, Debian; 15 minutes)
+	@$(BIN)/python -m weir_local.compose.bring_up
 
 .PHONY: format
 format: setup ## Format the code
@@ -99,4 +112,6 @@ lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no
 	@$(COMPILE) requirements/dev.in $(PROJECTS) -o requirements/dev.lock
 	@for service in ingest fraud anomaly analytics compliance tenant-admin; do \
 		$(COMPILE) -c requirements/dev.lock libs/common/pyproject.toml proto/pyproject.toml services/$$service/pyproject.toml -o requirements/$$service.lock; done
-	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml -o requirements/gateway.lock
+	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml requirements/gateway.in -o requirements/gateway.lock
+	@$(COMPILE) -c requirements/dev.lock requirements/image.in -o requirements/image.lock
+	@$(COMPILE) -c requirements/dev.lock --extra training libs/common/pyproject.toml proto/pyproject.toml services/fraud/pyproject.toml -o requirements/fraud-training.lock

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -87,10 +88,8 @@ class Postgres(Component):
         connection = await _connect(mesh, DATABASE)
         try:
             async with connection.transaction():
-                await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-                await connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
-                for service in SERVICES:
-                    await _roles_and_schema(connection, mesh, service)
+                for statement in statements(lambda role: mesh.secret(f"postgres-{role}")):
+                    await connection.execute(statement)
         finally:
             await connection.close(timeout=2)
 
@@ -172,26 +171,37 @@ def _replace(runner: Runner, name: str, text: str) -> None:
     draft.replace(runner.data / name)
 
 
-async def _roles_and_schema(connection: asyncpg.Connection, mesh: Mesh, service: str) -> None:
-    """Schema, owner role (migrations) and application role (bound by row level security) of one service."""
-    schema = schema_of(service)
-    application, owner = f"weir_{schema}", f"weir_{schema}_owner"
-    for role in (application, owner):
-        exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
-        # Role names are ours and passwords are hex: neither can break out of its quotes.
-        verb = "ALTER" if exists else "CREATE"
-        await connection.execute(
-            f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION "
-            f"PASSWORD '{mesh.secret(f'postgres-{role}')}'"
-        )
-        await connection.execute(f"ALTER ROLE {role} SET search_path = {schema}")
-        await connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {role}")
-    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}")
-    await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {application}")
-    for grant in ("SELECT, INSERT, UPDATE, DELETE ON TABLES", "USAGE, SELECT ON SEQUENCES", "EXECUTE ON FUNCTIONS"):
-        await connection.execute(
+def statements(password_of: Callable[[str], str]) -> list[str]:
+    """What makes an empty database ours, and changes nothing the second time: for each service its schema, its owner role
+    (migrations) and its application role (bound by row level security).
+
+    Role names are ours and passwords are hex: neither can break out of its quotes.
+    """
+    made = ["REVOKE ALL ON SCHEMA public FROM PUBLIC", f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC"]
+    for service in SERVICES:
+        schema = schema_of(service)
+        application, owner = f"weir_{schema}", f"weir_{schema}_owner"
+        for role in (application, owner):
+            made += [
+                f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+                f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION "
+                f"PASSWORD '{password_of(role)}'",
+                f"ALTER ROLE {role} SET search_path = {schema}",
+                f"GRANT CONNECT ON DATABASE {DATABASE} TO {role}",
+            ]
+        made += [
+            f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {application}",
+        ]
+        made += [
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT {grant} TO {application}"
-        )
+            for grant in (
+                "SELECT, INSERT, UPDATE, DELETE ON TABLES",
+                "USAGE, SELECT ON SEQUENCES",
+                "EXECUTE ON FUNCTIONS",
+            )
+        ]
+    return made
 
 
 def _drop_stale_pid_file(data: Path) -> None:

