@@ -14,7 +14,7 @@ import secrets
 import sys
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,21 +202,33 @@ async def _paced(rate: float, started: float, one: Any) -> None:
 
 
 def _cpu(mesh: Mesh) -> dict[str, float]:
-    """CPU seconds of each component, its children included."""
+    """CPU seconds of each component with all that descends from it; those of children that have ended count in their parent."""
     processes = Processes(mesh.state)
     tick = os.sysconf("SC_CLK_TCK")
+    seconds: dict[int, float] = {}
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            text = (entry / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        fields = text[text.rindex(")") + 2 :].split()
+        pid = int(entry.name)
+        children[int(fields[1])].append(pid)
+        seconds[pid] = sum(int(value) for value in fields[11:15]) / tick
     found: dict[str, float] = {}
     for component in components(mesh):
-        seconds = 0.0
-        for identity in processes.marked(component.name):
-            try:
-                text = Path(f"/proc/{identity.pid}/stat").read_text()
-            except FileNotFoundError:
-                continue
-            fields = text[text.rindex(")") + 2 :].split()
-            seconds += sum(int(value) for value in fields[11:15]) / tick
-        if seconds:
-            found[component.name] = seconds
+        running = processes.alive(component.name)
+        if running is None:
+            continue
+        left = [running.identity.pid]
+        found[component.name] = 0.0
+        while left:
+            pid = left.pop()
+            found[component.name] += seconds.get(pid, 0.0)
+            left += children[pid]
     return found
 
 
@@ -244,9 +256,15 @@ async def _lag(mesh: Mesh) -> tuple[float, float]:
 async def _orders(gateway: Gateway, tenant: str, key: str, expected: int) -> int:
     orders = 0
     for _ in range(60):
-        answer = await gateway.client.get(
-            "/api/v2/analytics/realtime/dashboard", params={"tenant_id": tenant}, headers={"x-api-key": key}
-        )
+        try:
+            answer = await gateway.client.get(
+                "/api/v2/analytics/realtime/dashboard", params={"tenant_id": tenant}, headers={"x-api-key": key}
+            )
+        except httpx.TransportError as error:
+            # After an overload the pool may be full for a while: asked again, and lost events show if it stays so.
+            print(f"  the dashboard did not answer: {error!r}", flush=True)
+            await asyncio.sleep(0.5)
+            continue
         orders = sum(int(figure["value"]) for figure in answer.json()["metrics"]["orders"]["figures"])
         if orders >= expected:
             break
