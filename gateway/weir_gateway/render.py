@@ -237,7 +237,7 @@ def _jwt(settings: GatewaySettings) -> dict[str, Any]:
                 "audiences": [settings.jwt_audience],
                 "local_jwks": {"filename": str(settings.jwks_path)},
                 "forward": True,
-                "from_headers": [{"name": "authorization", "value_prefix": "Bearer ey"}],
+                "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
             }
         },
         "rules": [

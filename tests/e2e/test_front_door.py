@@ -71,6 +71,27 @@ async def test_a_batch_over_the_limit_says_the_limit(gateway: Gateway, shop: Any
 async def test_without_a_good_credential_there_is_401(gateway: Gateway, headers: dict[str, str]) -> None:
     answer = await gateway.client.post("/api/v2/events/batch", json={"events": [{}]}, headers=headers)
     assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == 401
+    assert not problem.get("detail", "").startswith("{"), "a document within a document"
+    if "authorization" not in headers:  # a token that is none is refused by the gateway itself
+        assert problem["instance"] == "/api/v2/events/batch"
+
+
+async def test_a_token_is_as_good_as_the_key_that_it_was_made_from(gateway: Gateway, make_shop: Any) -> None:
+    mine, other = await make_shop(), await make_shop()
+    made = await gateway.client.post(
+        "/api/v2/auth/token", data={"grant_type": "client_credentials", "client_secret": mine.key}
+    )
+    assert made.status_code == 200
+    bearer = {"authorization": f"Bearer {made.json()['access_token']}"}
+    path = "/api/v2/analytics/realtime/dashboard"
+    assert (await gateway.client.get(path, params={"tenant_id": mine.tenant_id}, headers=bearer)).status_code == 200
+    assert (await gateway.client.get(path, params={"tenant_id": other.tenant_id}, headers=bearer)).status_code == 403
+    head, payload, signature = made.json()["access_token"].split(".")
+    forged = {"authorization": f"Bearer {head}.{payload}.{signature[::-1]}"}
+    assert (await gateway.client.get(path, headers=forged)).status_code == 401
 
 
 async def test_another_tenants_data_are_refused_and_the_attempt_is_audited(gateway: Gateway, make_shop: Any) -> None:
