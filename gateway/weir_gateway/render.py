@@ -363,7 +363,8 @@ def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
     routes = [_route(route) for route in ROUTES]
     for service in SERVICES:
         name = service.replace("_", "-")
-        for path in (f"/docs/{name}", f"/openapi/{name}.json"):
+        pages = (f"/docs/{name}", f"/docs/{name}/swagger-ui-bundle.js", f"/docs/{name}/swagger-ui.css")
+        for path in (*pages, f"/openapi/{name}.json"):
             routes.append(_route(Route(path, service, 5, retry=True, exact=True, anonymous=True)))
     # Internal paths (health, metrics, the credential check itself) are not served to the outside: no route, so 404.
     return routes

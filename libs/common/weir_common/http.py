@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from weir_common.api_docs import add_api_docs
 from weir_common.audit import PLATFORM, AuditEntry, AuditTrail
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
@@ -110,12 +111,13 @@ def create_app(
         title=title,
         description=description,
         version=version,
-        docs_url=f"/docs/{service}",
+        docs_url=None,
         redoc_url=None,
         openapi_url=f"/openapi/{service}.json",
         default_response_class=MsgspecResponse,
         responses=PROBLEM_RESPONSES,
     )
+    add_api_docs(app, service)
     app.state.authenticator = authenticator
     app.state.audit = audit
     app.add_exception_handler(Problem, _on_problem)
