@@ -21,7 +21,10 @@ else
   printf '#!/bin/sh\nexec %s -m %s "$@"\n' "$python" "$package" >/opt/weir/run
   asked='http://127.0.0.1:8080/readyz'
 fi
-printf '#!/bin/sh\nexec %s -c "import urllib.request; urllib.request.urlopen(\x27%s\x27, timeout=2)" 2>/dev/null\n' "$python" "$asked" >/opt/weir/healthy
+cat >/opt/weir/healthy <<END
+#!/bin/sh
+exec $python -c 'import urllib.request; urllib.request.urlopen("$asked", timeout=2)' 2>/dev/null
+END
 chmod 755 /opt/weir/run /opt/weir/healthy
 
 if [ "$service" = fraud ]; then

@@ -29,7 +29,7 @@ from weir_local.environment import SERVICES
 from weir_local.mesh import default_cache_directory
 
 SERVERS = ("postgres", "valkey", "kafka", "temporal")
-READY_SECONDS = 180
+READY_SECONDS = 90
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ PACKAGES = ("podman", "buildah", "runc", "iptables", "netavark", "aardvark-dns",
 BASE = "localhost/python:3.11-slim-bookworm"
 
 _CONTAINERS = """[containers]
-default_ulimits = ["nofile=4096:4096"]
+default_ulimits = ["nofile=4096:4096", "nproc=1024:1024"]
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -132,10 +132,13 @@ class Podman:
         """Stand-ins under the names that docker-compose.yml asks for."""
         images = {name: one["image"] for name, one in yaml.safe_load(document.text())["services"].items()}
         jars = cached_jars(self.cache, lambda _: None)
+        installed = binaries()
+        # Where the wheel keeps what its programs are linked with.
+        libraries = installed.parent.with_name(f"{installed.parent.name}.libs")
         runtime = java().parent.parent
         self._stand_in(
             images["postgres"],
-            [(binaries(), "opt/postgres"), (STANDINS / "postgres.sh", "usr/local/bin/entry")],
+            [(installed, "opt/postgres"), (libraries, "opt/libraries"), (STANDINS / "postgres.sh", "usr/local/bin/entry")],
             "RUN useradd --uid 999 postgres",
             ["entry"],
         )

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What docker-compose.yml uses of the official image's entrypoint: a first start makes the database and runs the scripts.
 set -eu
-export PATH=/opt/postgres/bin:$PATH LC_ALL=C.UTF-8
+export PATH=/opt/postgres/bin:$PATH LC_ALL=C.UTF-8 LD_LIBRARY_PATH=/opt/libraries
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$PGDATA" && chown -R postgres "$PGDATA" && chmod 700 "$PGDATA"
   exec setpriv --reuid postgres --regid postgres --clear-groups "$0" "$@"
