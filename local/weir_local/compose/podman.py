@@ -138,7 +138,11 @@ class Podman:
         runtime = java().parent.parent
         self._stand_in(
             images["postgres"],
-            [(installed, "opt/postgres"), (libraries, "opt/libraries"), (STANDINS / "postgres.sh", "usr/local/bin/entry")],
+            [
+                (installed, "opt/postgres"),
+                (libraries, "opt/libraries"),
+                (STANDINS / "postgres.sh", "usr/local/bin/entry"),
+            ],
             "RUN useradd --uid 999 postgres",
             ["entry"],
         )
