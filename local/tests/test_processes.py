@@ -138,3 +138,21 @@ def test_changed_settings_change_the_digest() -> None:
     assert settings_digest(one) == settings_digest(Launch(("a", "b"), {"Y": "2", "X": "1"}))
     assert settings_digest(one) != settings_digest(Launch(("a", "b"), {"X": "1", "Y": "3"}))
     assert settings_digest(one) != settings_digest(Launch(("a", "c"), {"X": "1", "Y": "2"}))
+
+
+async def test_what_a_child_started_without_our_marker_goes_with_it(processes: Processes, mesh: Mesh) -> None:
+    hidden = Launch(
+        (
+            "/bin/sh",
+            "-c",
+            f"env -i sleep 61 & echo $! >{mesh.state}/draft; mv {mesh.state}/draft {mesh.state}/hidden; wait",
+        )
+    )
+    processes.start("a", hidden, mesh.state / "a.log")
+    deadline = time.monotonic() + 5
+    while not (mesh.state / "hidden").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    pid = int((mesh.state / "hidden").read_text())
+    assert Identity.of(pid) is not None
+    assert await processes.kill_marked("a") >= 2
+    assert Identity.of(pid) is None

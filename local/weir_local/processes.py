@@ -190,8 +190,15 @@ class Processes:
         return await self.kill_marked(component) > 0 or running is not None
 
     async def kill_marked(self, component: str | None = None) -> int:
-        """SIGKILL to every process that carries the marker, and wait until they are gone. Gives their number."""
+        """SIGKILL to every process that carries the marker and to what descends from it, and wait until they are gone.
+
+        Some descendants cannot be known by the marker: PostgreSQL's backends in a user namespace hide their environment.
+        A server that is started while they still hold its memory refuses to. Gives the number of processes.
+        """
         left = self.marked(component)
+        for identity in left:
+            _signal(identity, signal.SIGSTOP)  # or it starts another one while we look
+        left += _descendants(left)
         for identity in left:
             _signal(identity, signal.SIGKILL)
         for identity in left:
@@ -242,6 +249,33 @@ async def _ended(identity: Identity, seconds: float) -> bool:
         loop.remove_reader(descriptor)
         os.close(descriptor)
     return True
+
+
+def _descendants(of: Sequence[Identity]) -> list[Identity]:
+    """Processes below the given ones that are not among them."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            text = (entry / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parent = int(text[text.rindex(")") + 2 :].split()[1])
+        children.setdefault(parent, []).append(int(entry.name))
+    known = {identity.pid for identity in of}
+    found: list[Identity] = []
+    left = list(known)
+    while left:
+        for pid in children.get(left.pop(), ()):
+            if pid in known or pid == os.getpid():
+                continue
+            known.add(pid)
+            left.append(pid)
+            identity = Identity.of(pid)
+            if identity is not None:
+                found.append(identity)
+    return found
 
 
 def _environments() -> Iterator[tuple[int, list[bytes]]]:
