@@ -196,8 +196,6 @@ class Processes:
         A server that is started while they still hold its memory refuses to. Gives the number of processes.
         """
         left = self.marked(component)
-        for identity in left:
-            _signal(identity, signal.SIGSTOP)  # or it starts another one while we look
         left += _descendants(left)
         for identity in left:
             _signal(identity, signal.SIGKILL)

@@ -16,7 +16,6 @@ from weir_local.component import CannotStart, Component, Launch, NotReady, Repor
 from weir_local.environment import DATABASE, SERVICES, schema_of
 from weir_local.mesh import Mesh
 from weir_local.privileges import Runner, copy_binaries, postgres_runner
-from weir_local.processes import COMPONENT_MARKER, STATE_MARKER
 
 SUPERUSER = "weir"
 INITDB_SECONDS = 120
@@ -136,8 +135,6 @@ async def _initdb(mesh: Mesh, runner: Runner) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd="/",
-            # Outlives a launcher that is killed; the next one must find it before it begins anew in the same folder.
-            env=os.environ | {STATE_MARKER: str(mesh.state), COMPONENT_MARKER: "postgres"},
         )
         async with asyncio.timeout(INITDB_SECONDS):
             output, _ = await process.communicate()
