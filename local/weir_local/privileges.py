@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,12 +50,17 @@ class Runner:
             account = pwd.getpwnam(self.owner)
             os.chown(path, account.pw_uid, account.pw_gid)
 
-    def clear(self) -> None:
-        """Begin anew: whatever is in the folder was never finished."""
-        if self.data.exists():
-            shutil.rmtree(self.data)
+    def drafts(self) -> list[Path]:
+        """Folders of data directories that were never finished."""
+        return list(self.folder.glob("draft-*"))
+
+    def new_draft(self) -> Path:
+        """An empty folder that the server's user may write into, beside the data directory."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.own(self.folder)
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.folder))
+        self.own(draft)
+        return draft
 
 
 def postgres_runner(state: Path, installed: Path) -> Runner:

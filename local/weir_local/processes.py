@@ -190,18 +190,23 @@ class Processes:
         return await self.kill_marked(component) > 0 or running is not None
 
     async def kill_marked(self, component: str | None = None) -> int:
-        """SIGKILL to every process that carries the marker and to what descends from it, and wait until they are gone.
+        """SIGKILL to every process that carries the marker and to what descends from it, until none is left.
 
         Some descendants cannot be known by the marker: PostgreSQL's backends in a user namespace hide their environment.
-        A server that is started while they still hold its memory refuses to. Gives the number of processes.
+        One look is not enough, because a process may start another between the look and its end. Gives the number.
         """
-        left = self.marked(component)
-        left += _descendants(left)
-        for identity in left:
-            _signal(identity, signal.SIGKILL)
-        for identity in left:
-            await _ended(identity, KILL_SECONDS)
-        return len(left)
+        killed: set[Identity] = set()
+        deadline = time.monotonic() + KILL_SECONDS
+        while left := self.marked(component):
+            left += _descendants(left)
+            killed.update(left)
+            for identity in left:
+                _signal(identity, signal.SIGKILL)
+            for identity in left:
+                await _ended(identity, KILL_SECONDS)
+            if time.monotonic() > deadline:
+                break
+        return len(killed)
 
     def _record(self, component: str) -> Path:
         return self._folder / f"{component}.json"

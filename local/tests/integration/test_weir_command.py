@@ -88,7 +88,7 @@ def test_ports_and_secrets_survive_down(make_checkout: Any) -> None:
     assert checkout.states() == {"postgres": "running", "valkey": "running"}
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", range(6))
 def test_a_launcher_that_is_killed_leaves_no_lock_and_no_process(make_checkout: Any, seed: int) -> None:
     checkout = make_checkout("one")
     pause = random.Random(seed).uniform(0.3, 3.0)
@@ -98,7 +98,7 @@ def test_a_launcher_that_is_killed_leaves_no_lock_and_no_process(make_checkout: 
         launcher.send_signal(signal.SIGKILL)
         launcher.communicate()
     assert identity is None or not identity.alive()
-    if seed:
+    if seed % 2:
         checkout.run("up", "--only", SERVERS)
         assert checkout.states() == {"postgres": "running", "valkey": "running"}
     checkout.run("down")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +18,12 @@ from weir_local.component import CannotStart, Component, Launch, NotReady, Repor
 from weir_local.environment import DATABASE, SERVICES, schema_of
 from weir_local.mesh import Mesh
 from weir_local.privileges import Runner, copy_binaries, postgres_runner
+from weir_local.processes import COMPONENT_MARKER, STATE_MARKER
 
 SUPERUSER = "weir"
 INITDB_SECONDS = 120
+RELEASE_SECONDS = 20
+RELEASE_PAUSE_SECONDS = 0.02
 
 # A development box has two cores and shares its memory with a JVM and ten other processes. What protects data stays as
 # in production: fsync, full_page_writes, synchronous_commit and checksums are left on.
@@ -64,7 +69,9 @@ class Postgres(Component):
             report("making the data directory")
             await _initdb(mesh, runner)
         _configure(runner, mesh.port("postgres"))
-        _drop_stale_pid_file(runner.data)
+        if _pid_file_is_stale(runner.data):
+            await _released(runner.data)
+            (runner.data / "postmaster.pid").unlink(missing_ok=True)
 
     def launch(self, mesh: Mesh) -> Launch:
         runner = postgres_runner(mesh.state, binaries())
@@ -118,33 +125,42 @@ async def _connect(mesh: Mesh, database: str) -> asyncpg.Connection:
 
 
 async def _initdb(mesh: Mesh, runner: Runner) -> None:
-    runner.clear()
-    # In the server's own folder, because its user may not be able to read ours.
-    password = runner.folder / ".initdb"
+    """Make the data directory under another name and rename it when it is whole: initdb outlives a launcher that is killed,
+    and must not go on writing where the next launcher begins anew."""
+    for draft in runner.drafts():
+        await _released(draft / "data")
+        shutil.rmtree(draft)
+    draft = runner.new_draft()
+    # Within the draft's own folder, because the server's user may not be able to read ours.
+    password = draft / "password"
     password.touch(mode=0o600)
+    password.write_text(mesh.secret("postgres-superuser"))
+    runner.own(password)
+    process = await asyncio.create_subprocess_exec(
+        *runner.command(
+            *("initdb", "-D", str(draft / "data"), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}"),
+            *("--data-checksums", "--encoding=UTF8", "--no-instructions"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+        ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd="/",
+        env=os.environ | {STATE_MARKER: str(mesh.state), COMPONENT_MARKER: Postgres.name},
+    )
     try:
-        password.write_text(mesh.secret("postgres-superuser"))
-        runner.own(password)
-        process = await asyncio.create_subprocess_exec(
-            *runner.command(
-                *("initdb", "-D", str(runner.data), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}"),
-                *("--data-checksums", "--encoding=UTF8", "--no-instructions"),
-                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
-            ),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd="/",
-        )
         async with asyncio.timeout(INITDB_SECONDS):
             output, _ = await process.communicate()
     finally:
-        password.unlink(missing_ok=True)
+        if process.returncode is None:
+            process.kill()
     if process.returncode != 0:
         raise CannotStart(
             f"initdb failed: {output.decode(errors='replace').strip()[-2000:]}",
             "See the text above; `weir doctor` checks disk space and permissions.",
         )
+    (draft / "data").rename(runner.data)
+    shutil.rmtree(draft)
 
 
 def _configure(runner: Runner, port: int) -> None:
@@ -204,19 +220,48 @@ def statements(password_of: Callable[[str], str]) -> list[str]:
     return made
 
 
-def _drop_stale_pid_file(data: Path) -> None:
-    """Remove postmaster.pid of a server that was killed: after a reboot its pid may belong to a stranger.
+def _pid_file_is_stale(data: Path) -> bool:
+    """Whether postmaster.pid is that of a server which was killed: after a reboot its pid may belong to a stranger.
 
     PostgreSQL itself clears the file only if no process has that pid; we know more, namely whether that process is one
     of PostgreSQL's with this very data directory.
     """
-    file = data / "postmaster.pid"
     try:
-        pid = int(file.read_text().splitlines()[0])
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, ValueError, IndexError):
-        return
+        return False
     command = b""
     with contextlib.suppress(OSError):
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    if os.fsencode(str(data)) not in command:
-        file.unlink(missing_ok=True)
+    return os.fsencode(str(data)) not in command
+
+
+async def _released(folder: Path) -> None:
+    """Wait until no process holds the shared memory of a server that was killed in this data directory.
+
+    Its children end by themselves when they notice, an instant after it; a server started meanwhile refuses to ("pre-existing
+    shared memory block is still in use"), and so does one whose new directory got the number of the old one.
+    """
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while (segment := _segment_of(folder)) is not None and _attached(segment) > 0:
+        if time.monotonic() > deadline:
+            raise CannotStart(
+                f"processes of a server that was killed still hold the shared memory {segment} of {folder}",
+                "`ipcs -mp` shows which; end them, then `weir up`.",
+            )
+        await asyncio.sleep(RELEASE_PAUSE_SECONDS)
+
+
+def _segment_of(data: Path) -> int | None:
+    """The number of the server's shared memory: the second word of the seventh line of postmaster.pid."""
+    try:
+        return int((data / "postmaster.pid").read_text().splitlines()[6].split()[1])
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+
+
+def _attached(segment: int) -> int:
+    """How many processes have it mapped (column nattch)."""
+    heading, *lines = Path("/proc/sysvipc/shm").read_text().splitlines()
+    shmid, nattch = heading.split().index("shmid"), heading.split().index("nattch")
+    return sum(int(line.split()[nattch]) for line in lines if int(line.split()[shmid]) == segment)
