@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -401,7 +401,7 @@ def _show(
                 if verdict["delay_seconds"] is not None
                 else ""
             )
-            console.print(f"  [green]found[/]   {name:<34} {delay}")
+            console.print(f"  [green]found[/]   {name:<46} {delay}")
         else:
             console.print(f"  [red]missed[/]  {name}")
     console.print(f"  false alarms: {len(verdicts['false_alarms'])}")
@@ -421,14 +421,14 @@ def _show(
     console.print(
         f"\n[bold]trace[/]   {trace['trace_id']}: {len(trace['spans'])} spans over {', '.join(trace['services'])}"
     )
-    for span in trace["spans"]:
-        console.print(
-            f"        {span['service']:<16} {span['name']:<44} {span['duration_seconds'] * 1000:7.2f} ms", markup=False
-        )
+    for (service, name), spans in groupby(trace["spans"], key=lambda span: (span["service"], span["name"])):
+        longest, *others = sorted((span["duration_seconds"] * 1000 for span in spans), reverse=True)
+        more = f" (the longest of {len(others) + 1})" if others else ""
+        console.print(f"        {service:<16} {name:<44} {longest:7.2f} ms{more}", markup=False, soft_wrap=True)
     stores = ", ".join(f"{name} {store['records']}" for name, store in export["stores"].items())
     console.print(f"\n[bold]export[/]  request {export['request_id']}: {export['status']}; records: {stores}")
     if export["manifest"]:
-        console.print_json(json.dumps(export["manifest"]), indent=None)
+        _show_manifest(export["manifest"])
     document = plan["document"] or {}
     console.print(
         f"\n[bold]plan[/]    status {plan['status']}: {document.get('current')} → {document.get('proposed')} replicas, bound by {document.get('binding_constraint')}"
@@ -453,10 +453,29 @@ def _show(
         )
 
 
+def _show_manifest(manifest: Mapping[str, Any]) -> None:
+    archive = manifest["archive"]
+    console.print(
+        f"        manifest: {manifest['confirmation']}, due {manifest['request']['due_at'][:10]}; archive of "
+        f"{archive['bytes']:,} bytes ({archive['media_type']}), sha256 {archive['sha256'][:16]}…",
+        soft_wrap=True,
+    )
+    for part in manifest["services"]:
+        categories = ", ".join(f"{name} {count}" for name, count in part["records_by_category"].items())
+        console.print(
+            f"        {part['path']:<26} {part['bytes']:>9,} bytes  sha256 {part['sha256'][:16]}…  "
+            f"{categories or part['explanation']}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 def _brief(value: Any) -> str:
     text = f"{value:.0f}" if isinstance(value, float) else str(value)
     if isinstance(value, list) and value and isinstance(value[0], list):
         text = ", ".join(f"{name} {amount}" for name, amount in value[:2]) + " …"
+    if isinstance(value, dict):
+        text = ", ".join(f"{name} {amount}" for name, amount in value.items())
     return text
 
 
