@@ -192,7 +192,20 @@ async def tenant_access(request: Request, caller: Principal, tenant_id: TenantId
 async def _audit(
     request: Request, caller: Principal, tenant_id: TenantId | None, action: Action, outcome: str, reason: str
 ) -> None:
-    trail: AuditTrail = request.app.state.audit
+    path = f"{request.method} {request.scope.get('route_path') or request.url.path}"
+    await audit_access(request.app.state.audit, path, caller, tenant_id, action, outcome, reason)
+
+
+async def audit_access(
+    trail: AuditTrail,
+    object_ref: str,
+    caller: Principal,
+    tenant_id: TenantId | None,
+    action: Action,
+    outcome: str,
+    reason: str,
+) -> None:
+    """Record who tried what; ``Unavailable`` when the audit log does not take it, since then nothing privileged is done."""
     try:
         await trail.record(
             AuditEntry(
@@ -201,7 +214,7 @@ async def _audit(
                 actor=caller.subject,
                 actor_kind=caller.kind,
                 action=str(action),
-                object_ref=f"{request.method} {request.scope.get('route_path') or request.url.path}",
+                object_ref=object_ref,
                 outcome=cast("Any", outcome),
                 detail={"reason": reason, "tenant_asked": str(tenant_id or "")},
             )
@@ -213,15 +226,23 @@ async def _audit(
 # ── bodies and parameters ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+MAX_DEPTH = 400
+"""Members within members that are read for certain; the decoder gives up somewhere above."""
+
+
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The decoded body; ``InvalidRequest`` 400 when it is no JSON, 422 with a pointer when it has the wrong shape."""
+    """The decoded body; ``InvalidRequest`` 400 when it is no JSON, 422 with a pointer when it has the wrong shape, 413 when too deep."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidRequest(
             "The body does not have the shape that this endpoint takes.", errors=[field_error(error)]
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise PayloadTooLarge(
+            f"The body is nested too deeply; {MAX_DEPTH} levels are read.", extra={"limit_depth": MAX_DEPTH}
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(
             f"The body is not JSON: {error}", status=400, slug="malformed-body", title="The body cannot be read"
         ) from error

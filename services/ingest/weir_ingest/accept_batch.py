@@ -6,10 +6,10 @@ Receipts are looked up before and written after the acknowledgement. Claiming an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -29,14 +29,13 @@ from weir_common.kafka.topics import EVENTS
 from weir_common.problems import FieldError, Forbidden, Unavailable
 from weir_common.telemetry import meter, traceparent_of
 
+from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import EventLog, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
-
-RawEvent: TypeAlias = "bytes | msgspec.Raw"
 
 
 class Status(StrEnum):
@@ -46,10 +45,15 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
     INVALID = "invalid"
     UNAVAILABLE = "unavailable"
+    NOT_TAKEN = "not_taken"
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One event's result. ``unavailable`` means that the log did not acknowledge in time: send the event again."""
+    """One event's result.
+
+    ``unavailable``: the log did not acknowledge in time, send the event again. ``not_taken``: nothing is wrong with it, but
+    with another of the same atomic request.
+    """
 
     index: int
     status: Status
@@ -86,13 +90,19 @@ class AcceptBatch:
             description="From the log's first record to its last acknowledgement",
         )
 
-    async def __call__(self, tenant_id: TenantId, events: Sequence[RawEvent]) -> list[EventResult]:
-        """Results in the order of ``events``. Raises ``TenantMismatch`` (nothing taken) or ``Unavailable`` (overload)."""
+    async def __call__(
+        self, tenant_id: TenantId, events: Sequence[SentEvent], *, atomic: bool = False
+    ) -> list[EventResult]:
+        """Results in the order of ``events``. Raises ``TenantMismatch`` (nothing taken) or ``Unavailable`` (overload).
+
+        ``atomic``: one invalid event and none is taken; and if the log does not acknowledge all, none is reported as accepted
+        (those that it has are on the log, and are duplicates when the request is repeated).
+        """
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
         self._in_flight += len(events)
         try:
-            results = await self._accept(tenant_id, events)
+            results = await self._accept(tenant_id, events, atomic)
         finally:
             self._in_flight -= len(events)
         for status in Status:
@@ -101,13 +111,13 @@ class AcceptBatch:
                 self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})
         return results
 
-    async def _accept(self, tenant_id: TenantId, events: Sequence[RawEvent]) -> list[EventResult]:
+    async def _accept(self, tenant_id: TenantId, events: Sequence[SentEvent], atomic: bool) -> list[EventResult]:
         results: dict[int, EventResult] = {}
         first_of: dict[EventId, int] = {}
         repeats: dict[int, EventId] = {}
         valid: dict[int, ValidEvent] = {}
         for index, raw in enumerate(events):
-            judged = validate(raw, max_bytes=self._limits.max_event_bytes)
+            judged = raw if isinstance(raw, InvalidEvent) else validate(raw, max_bytes=self._limits.max_event_bytes)
             if judged.tenant_id and judged.tenant_id != tenant_id:
                 raise TenantMismatch(
                     "An event names another tenant than the credential; nothing was taken, and the attempt was recorded.",
@@ -120,12 +130,23 @@ class AcceptBatch:
             else:
                 first_of[judged.event_id] = index
                 valid[index] = judged
+        if atomic and results:
+            return [
+                results.get(index)
+                or EventResult(index, Status.NOT_TAKEN, (repeats.get(index) or valid[index].event_id))
+                for index in range(len(events))
+            ]
         known = await self._known(tenant_id, list(first_of))
         fresh = {index: event for index, event in valid.items() if event.event_id not in known}
         for index, event in valid.items():
             if event.event_id in known:
                 results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id])
-        results.update(await self._append(tenant_id, events, fresh))
+        results.update(await self._append(tenant_id, fresh))
+        if atomic and any(result.status is Status.UNAVAILABLE for result in results.values()):
+            return [
+                EventResult(index, Status.UNAVAILABLE, repeats.get(index) or valid[index].event_id)
+                for index in range(len(events))
+            ]
         for index, event_id in repeats.items():
             first = results[first_of[event_id]]
             # A repeat inside the batch shares the fate of the first: also its failure, so that both are sent again.
@@ -133,21 +154,19 @@ class AcceptBatch:
             results[index] = EventResult(index, status, event_id, first.receipt)
         return [results[index] for index in range(len(events))]
 
-    async def _append(
-        self, tenant_id: TenantId, events: Sequence[RawEvent], fresh: dict[int, ValidEvent]
-    ) -> dict[int, EventResult]:
+    async def _append(self, tenant_id: TenantId, fresh: dict[int, ValidEvent]) -> dict[int, EventResult]:
         if not fresh:
             return {}
         now = datetime.now(UTC)
         accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
         traceparent = traceparent_of()
         records = [
-            self._record(tenant_id, event, bytes(events[index]), accepted_at, int(now.timestamp() * 1000), traceparent)
-            for index, event in fresh.items()
+            self._record(tenant_id, event, accepted_at, int(now.timestamp() * 1000), traceparent)
+            for event in fresh.values()
         ]
-        started = datetime.now(UTC)
+        started = time.perf_counter()
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
-        self._duration.record((datetime.now(UTC) - started).total_seconds())
+        self._duration.record(time.perf_counter() - started)
         results: dict[int, EventResult] = {}
         receipts: dict[EventId, Receipt] = {}
         for (index, event), outcome in zip(fresh.items(), outcomes, strict=True):
@@ -164,7 +183,6 @@ class AcceptBatch:
     def _record(
         tenant_id: TenantId,
         event: ValidEvent,
-        body: bytes,
         accepted_at: str,
         timestamp_ms: int,
         traceparent: str | None,
@@ -172,7 +190,7 @@ class AcceptBatch:
         return OutgoingRecord(
             topic=EVENTS,
             key=event_key(tenant_id, event.subject),
-            value=body,
+            value=event.body,
             partition=partition_of(tenant_id, event.subject),
             timestamp_ms=timestamp_ms,
             headers=event_headers(

@@ -9,8 +9,9 @@ from functools import partial
 from weir.ingest.v1 import ingest_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
 from weir_common.audit import AuditTrail
-from weir_common.auth import Authenticator, TokenVerifier
+from weir_common.auth import Action, Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
+from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.gateway_check import GatewayCheck
 from weir_common.grpc import GrpcServer
 from weir_common.http import create_app
@@ -22,7 +23,10 @@ from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
 from weir_ingest.accept_batch import AcceptBatch
+from weir_ingest.adapters.valkey_answers import ValkeyAnswers
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
+from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
+from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.settings import IngestSettings
@@ -47,18 +51,31 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
 
         receipts = ValkeyReceipts(valkey, ttl_seconds=settings.receipts.ttl_seconds)
         accept = AcceptBatch(event_log, receipts, settings.limits)
-        meter = RequestMeter(side, "ingest")
+        meter, audit = RequestMeter(side, "ingest"), AuditTrail(side, "ingest")
         app = create_app(
             service="ingest",
             title="Weir ingest",
             description=_DESCRIPTION,
             readiness=readiness,
             authenticator=authenticator,
-            audit=AuditTrail(side, "ingest"),
+            audit=audit,
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(accept, receipts, settings.limits))
+        app.include_router(ingest_router(receipts))
+        describe(app, "POST", PATH, batch_operation(), schemas={"EventResults": RESULTS_SCHEMA})
+        answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
+        events = DirectEndpoint(
+            app,
+            EventsEndpoint(accept, answers, audit, settings.limits),
+            method="POST",
+            path=PATH,
+            action=Action.EVENTS_WRITE,
+            authenticator=authenticator,
+            audit=audit,
+            meter=meter,
+            max_body_bytes=settings.limits.max_body_bytes,
+        )
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
@@ -75,7 +92,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         yield Service(
             name="ingest",
             readiness=readiness,
-            http=GatewayCheck(app, authenticator),
+            http=GatewayCheck(events, authenticator),
             grpc=server,
             background=(BackgroundTask("credentials", directory.run), BackgroundTask("request counts", meter.run)),
         )

@@ -9,6 +9,7 @@ from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 
+from weir_ingest.domain.idempotency import Claim, KeptAnswer
 from weir_ingest.domain.receipt import Receipt
 
 
@@ -21,6 +22,22 @@ class ReceiptStore(Protocol):
 
     async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
         """Keep the receipts for the window; the first receipt of an event wins. ``RetryError`` as above."""
+        ...
+
+
+class AnswerStore(Protocol):
+    """Remembers the answers to requests with an ``Idempotency-Key``, so that a repeated request gets the same one."""
+
+    async def claim(self, tenant_id: TenantId, key: str, digest: str) -> Claim:
+        """Ours to do, being done, done (with its answer) or used for another request. ``RetryError`` as above."""
+        ...
+
+    async def keep(self, tenant_id: TenantId, key: str, digest: str, answer: KeptAnswer) -> None:
+        """The answer of a request that we claimed."""
+        ...
+
+    async def release(self, tenant_id: TenantId, key: str) -> None:
+        """The request came to nothing and may be done again."""
         ...
 
 

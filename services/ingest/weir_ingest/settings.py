@@ -22,6 +22,12 @@ class ReceiptSettings(Section):
     ttl_seconds: int = Field(default=86_400, ge=60)
 
 
+class IdempotencySettings(Section):
+    """How long a request with an ``Idempotency-Key`` gets the same answer."""
+
+    ttl_seconds: int = Field(default=86_400, ge=60)
+
+
 class IngestSettings(EdgeSettings):
     """All of ingest's settings."""
 
@@ -30,3 +36,4 @@ class IngestSettings(EdgeSettings):
     valkey: ValkeySettings
     limits: BatchLimits = BatchLimits()
     receipts: ReceiptSettings = ReceiptSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()

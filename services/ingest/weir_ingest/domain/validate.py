@@ -18,8 +18,9 @@ _MAX_GOT = 120
 
 @dataclass(frozen=True, slots=True)
 class ValidEvent:
-    """What the log needs of a valid event; the body itself goes on as it was sent."""
+    """What the log needs of a valid event; ``body`` is its JSON text."""
 
+    body: bytes
     event_id: EventId
     tenant_id: TenantId
     subject: SubjectId
@@ -53,6 +54,7 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
         return _invalid(raw, errors)
     data = event.event_data
     return ValidEvent(
+        body=bytes(raw),
         event_id=EventId(str(event.event_metadata.event_id)),
         tenant_id=TenantId(event.tenant_id),
         subject=subject_of(event),

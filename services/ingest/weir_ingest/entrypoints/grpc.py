@@ -22,6 +22,7 @@ _STATUS = {
     Status.DUPLICATE: ingest_pb2.EVENT_STATUS_DUPLICATE,
     Status.INVALID: ingest_pb2.EVENT_STATUS_INVALID,
     Status.UNAVAILABLE: ingest_pb2.EVENT_STATUS_UNAVAILABLE,
+    Status.NOT_TAKEN: ingest_pb2.EVENT_STATUS_NOT_TAKEN,
 }
 
 

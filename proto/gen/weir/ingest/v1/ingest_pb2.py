@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/ingest/v1/ingest.proto\x12\x0eweir.ingest.v1\"8\n\x13PublishBatchRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"D\n\x14PublishBatchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"\xa2\x01\n\x0b\x45ventResult\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.weir.ingest.v1.EventStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x07receipt\x18\x03 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt\x12*\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x1a.weir.ingest.v1.FieldError\"<\n\nFieldError\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"P\n\x07Receipt\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\t\"8\n\x11GetReceiptRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\">\n\x12GetReceiptResponse\x12(\n\x07receipt\x18\x01 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt*\x9a\x01\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16\x45VENT_STATUS_DUPLICATE\x10\x02\x12\x18\n\x14\x45VENT_STATUS_INVALID\x10\x03\x12\x1c\n\x18\x45VENT_STATUS_UNAVAILABLE\x10\x04\x32\xbf\x01\n\rIngestService\x12Y\n\x0cPublishBatch\x12#.weir.ingest.v1.PublishBatchRequest\x1a$.weir.ingest.v1.PublishBatchResponse\x12S\n\nGetReceipt\x12!.weir.ingest.v1.GetReceiptRequest\x1a\".weir.ingest.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/ingest/v1/ingest.proto\x12\x0eweir.ingest.v1\"8\n\x13PublishBatchRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"D\n\x14PublishBatchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"\xa2\x01\n\x0b\x45ventResult\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.weir.ingest.v1.EventStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x07receipt\x18\x03 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt\x12*\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x1a.weir.ingest.v1.FieldError\"<\n\nFieldError\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"P\n\x07Receipt\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\t\"8\n\x11GetReceiptRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\">\n\x12GetReceiptResponse\x12(\n\x07receipt\x18\x01 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt*\xb6\x01\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16\x45VENT_STATUS_DUPLICATE\x10\x02\x12\x18\n\x14\x45VENT_STATUS_INVALID\x10\x03\x12\x1c\n\x18\x45VENT_STATUS_UNAVAILABLE\x10\x04\x12\x1a\n\x16\x45VENT_STATUS_NOT_TAKEN\x10\x05\x32\xbf\x01\n\rIngestService\x12Y\n\x0cPublishBatch\x12#.weir.ingest.v1.PublishBatchRequest\x1a$.weir.ingest.v1.PublishBatchResponse\x12S\n\nGetReceipt\x12!.weir.ingest.v1.GetReceiptRequest\x1a\".weir.ingest.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weir.ingest.v1.ingest_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTSTATUS']._serialized_start=607
-  _globals['_EVENTSTATUS']._serialized_end=761
+  _globals['_EVENTSTATUS']._serialized_end=789
   _globals['_PUBLISHBATCHREQUEST']._serialized_start=47
   _globals['_PUBLISHBATCHREQUEST']._serialized_end=103
   _globals['_PUBLISHBATCHRESPONSE']._serialized_start=105
@@ -47,6 +47,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECEIPTREQUEST']._serialized_end=540
   _globals['_GETRECEIPTRESPONSE']._serialized_start=542
   _globals['_GETRECEIPTRESPONSE']._serialized_end=604
-  _globals['_INGESTSERVICE']._serialized_start=764
-  _globals['_INGESTSERVICE']._serialized_end=955
+  _globals['_INGESTSERVICE']._serialized_start=792
+  _globals['_INGESTSERVICE']._serialized_end=983
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,198 @@
+"""The endpoint: statuses, all-or-none, and a request that is repeated with its key."""
+
+from __future__ import annotations
+
+import gzip
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from weir_common.audit import AuditEntry
+from weir_common.auth import Principal, Role
+from weir_common.direct_endpoint import Answer, DirectRequest
+from weir_common.errors import RetryError
+from weir_common.ids import TenantId
+from weir_common.kafka.records import OutgoingRecord, Position
+from weir_common.problems import Conflict, InvalidRequest
+from weir_ingest.accept_batch import AcceptBatch, TenantMismatch
+from weir_ingest.adapters.memory_answers import MemoryAnswers
+from weir_ingest.adapters.memory_receipts import MemoryReceipts
+from weir_ingest.domain.idempotency import digest_of
+from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
+from weir_ingest.settings import BatchLimits
+
+TENANT = TenantId("shop")
+CALLER = Principal(TENANT, "key:1", "machine", frozenset({Role.INGEST}))
+
+
+class MemoryLog:
+    """Refuses those records whose running number is in ``refuse``."""
+
+    def __init__(self) -> None:
+        self.records: list[OutgoingRecord] = []
+        self.refuse: set[int] = set()
+
+    async def try_publish_all(
+        self, records: Sequence[OutgoingRecord], *, timeout: float | None = None
+    ) -> list[Position | RetryError]:
+        outcomes: list[Position | RetryError] = []
+        for record in records:
+            self.records.append(record)
+            away = len(self.records) in self.refuse
+            outcomes.append(RetryError("away") if away else Position(record.topic, 0, len(self.records)))
+        return outcomes
+
+
+class MemoryAudit:
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+
+    async def record(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
+class Edge:
+    """The endpoint and what is behind it."""
+
+    def __init__(self) -> None:
+        self.log, self.answers, self.audit = MemoryLog(), MemoryAnswers(), MemoryAudit()
+        limits = BatchLimits()
+        accept = AcceptBatch(self.log, MemoryReceipts(), limits)
+        self.endpoint = EventsEndpoint(accept, self.answers, self.audit, limits)  # type: ignore[arg-type]
+
+    async def post(self, body: bytes, query: Mapping[str, str] | None = None, **headers: str) -> Answer:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.endpoint(DirectRequest(CALLER, TENANT, names, query or {}, body))
+
+
+@pytest.fixture
+def edge() -> Edge:
+    return Edge()
+
+
+def batch(*events: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"events": events})
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {
+        "schema_version": "2.1",
+        "tenant_id": TENANT,
+        "event_metadata": {
+            "event_id": str(uuid.uuid4()),
+            "timestamp": "2026-01-15T10:30:00Z",
+            "source_system": "web_app",
+        },
+        "event_data": {"event_type": "user_interaction", "event_subtype": "page_view"},
+        **changes,
+    }
+
+
+def invalid() -> dict[str, Any]:
+    return event(event_data={})
+
+
+def statuses(answer: Answer) -> list[str]:
+    return [result["status"] for result in msgspec.json.decode(answer.body)["results"]]
+
+
+async def test_the_status_says_whether_all_some_or_none_were_taken(edge: Edge) -> None:
+    assert (await edge.post(batch(event(), event()))).status == 202
+    mixed = await edge.post(batch(event(), invalid()))
+    assert (mixed.status, statuses(mixed)) == (207, ["accepted", "invalid"])
+    none = await edge.post(batch(invalid()))
+    assert (none.status, none.events) == (422, 1)
+    edge.log.refuse = set(range(1_000))
+    away = await edge.post(batch(event(), invalid()))
+    assert (away.status, away.headers) == (503, {"Retry-After": "1"})
+
+
+async def test_the_summary_counts_every_event_once(edge: Edge) -> None:
+    answer = await edge.post(batch(event(), invalid(), event()))
+    summary = msgspec.json.decode(answer.body)["summary"]
+    assert summary.pop("received") == sum(summary.values()) == 3
+    assert (summary["accepted"], summary["invalid"]) == (2, 1)
+
+
+async def test_a_compressed_body_is_read(edge: Edge) -> None:
+    assert (await edge.post(gzip.compress(batch(event())), content_encoding="gzip")).status == 202
+
+
+async def test_atomic_takes_none_when_one_is_invalid(edge: Edge) -> None:
+    answer = await edge.post(batch(event(), invalid(), event()), {"atomic": "true"})
+    assert (answer.status, statuses(answer)) == (422, ["not_taken", "invalid", "not_taken"])
+    assert edge.log.records == []
+    assert (await edge.post(batch(event(), event()), {"atomic": "true"})).status == 202
+
+
+async def test_atomic_reports_none_as_accepted_when_the_log_has_only_some(edge: Edge) -> None:
+    edge.log.refuse = {2}
+    body = batch(event(), event())
+    answer = await edge.post(body, {"atomic": "true"})
+    assert (answer.status, statuses(answer)) == (503, ["unavailable", "unavailable"])
+    again = await edge.post(body, {"atomic": "true"})
+    assert (again.status, statuses(again)) == (202, ["duplicate", "accepted"])
+
+
+async def test_a_flag_that_is_no_flag_is_refused(edge: Edge) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await edge.post(batch(event()), {"atomic": "perhaps"})
+    assert caught.value.errors[0].parameter == "atomic"
+
+
+async def test_the_same_request_with_its_key_gets_the_same_answer_and_is_not_done_again(edge: Edge) -> None:
+    body = batch(event(), invalid())
+    first = await edge.post(body, idempotency_key="k1")
+    second = await edge.post(body, idempotency_key="k1")
+    assert (second.status, second.body) == (first.status, first.body) == (207, first.body)
+    assert second.headers == {"idempotency-replayed": "true"}
+    assert len(edge.log.records) == 1
+    assert statuses(await edge.post(body, idempotency_key="k2")) == ["duplicate", "invalid"]
+
+
+async def test_a_key_belongs_to_one_request(edge: Edge) -> None:
+    body = batch(event())
+    await edge.post(body, idempotency_key="k1")
+    for other, query in ((batch(event()), {}), (body, {"atomic": "true"})):
+        with pytest.raises(InvalidRequest) as caught:
+            await edge.post(other, query, idempotency_key="k1")
+        assert caught.value.slug == "idempotency-key-reused"
+
+
+async def test_a_request_that_is_being_answered_is_not_answered_twice(edge: Edge) -> None:
+    body = batch(event())
+    await edge.answers.claim(TENANT, "k1", digest_of("", body))
+    with pytest.raises(Conflict) as caught:
+        await edge.post(body, idempotency_key="k1")
+    assert (caught.value.status, caught.value.headers) == (409, {"Retry-After": "1"})
+
+
+async def test_an_outage_is_no_answer_to_keep(edge: Edge) -> None:
+    edge.log.refuse = {1}
+    body = batch(event())
+    assert (await edge.post(body, idempotency_key="k1")).status == 503
+    assert (await edge.post(body, idempotency_key="k1")).status == 202
+
+
+async def test_without_the_store_of_answers_events_are_still_taken(edge: Edge) -> None:
+    edge.answers.fail = True
+    body = batch(event())
+    assert (await edge.post(body, idempotency_key="k1")).status == 202
+    assert statuses(await edge.post(body, idempotency_key="k1")) == ["duplicate"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb"])
+async def test_a_key_that_cannot_be_one_is_refused(edge: Edge, key: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await edge.post(batch(event()), idempotency_key=key)
+    assert caught.value.status == 400
+
+
+async def test_another_tenants_event_is_refused_and_audited(edge: Edge) -> None:
+    body = batch(event(tenant_id="other"))
+    for _ in range(2):  # the key must not keep what was refused as an answer
+        with pytest.raises(TenantMismatch):
+            await edge.post(body, idempotency_key="k1")
+    assert [entry.outcome for entry in edge.audit.entries] == ["denied", "denied"]
