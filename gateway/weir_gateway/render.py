@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from weir_gateway.routes import GRPC_SERVICES, ROUTES, SERVICES, Route
+from weir_gateway.routes import GRPC_SERVICES, GRPC_STREAMS, ROUTES, SERVICES, Route
 from weir_gateway.settings import GatewaySettings, Upstream
 
 _TYPE = "type.googleapis.com/"
@@ -108,7 +108,12 @@ def _https_listener(settings: GatewaySettings) -> dict[str, Any]:
 
 
 def _grpc_listener(settings: GatewaySettings) -> dict[str, Any]:
+    # What bounds these is the pause between messages (stream_idle_timeout), not how long they stay open.
     routes: list[dict[str, Any]] = [
+        {"match": {"path": method}, "route": {"cluster": f"{service}_grpc", "timeout": "0s"}}
+        for method, service in GRPC_STREAMS.items()
+    ]
+    routes += [
         {
             "match": {"prefix": f"/{name}/"},
             "route": {
@@ -133,6 +138,7 @@ def _grpc_listener(settings: GatewaySettings) -> dict[str, Any]:
     routes.append({"match": {"prefix": "/grpc."}, "route": {"cluster": "ingest_grpc", "timeout": "0s"}})
     manager = {
         **_connection_manager(settings, "ingress_grpc"),
+        "request_timeout": "0s",  # a stream of requests is one request; unary calls have deadlines of their own
         "http_filters": [
             _strip_own_headers(),
             _filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {}),

@@ -44,3 +44,6 @@ GRPC_SERVICES: dict[str, str] = {
     "weir.admin.v1.TenantService": "tenant_admin",
 }
 """gRPC for internal systems. Subject data is not here: only compliance may ask for it, and it asks the services themselves."""
+
+GRPC_STREAMS: dict[str, str] = {"/weir.ingest.v1.IngestService/Publish": "ingest"}
+"""Methods whose caller sends a stream, which may stay open for hours."""

@@ -77,6 +77,27 @@ async def test_an_event_is_published_scored_and_seen(channel: grpc.aio.Channel, 
     )
 
 
+async def test_a_stream_of_batches_is_answered_in_order(channel: grpc.aio.Channel, shop: Any) -> None:
+    good, again = payment(shop.tenant_id), payment(shop.tenant_id)
+    sent = [(7, [good, b"{"], False), (8, [good, again], False), (9, [payment(shop.tenant_id), b"{"], True)]
+
+    async def requests() -> AsyncIterator[ingest_pb2.PublishRequest]:
+        for sequence, events, atomic in sent:
+            yield ingest_pb2.PublishRequest(tenant_id=shop.tenant_id, sequence=sequence, events=events, atomic=atomic)
+
+    call = ingest_pb2_grpc.IngestServiceStub(channel).Publish(
+        requests(), metadata=(("x-api-key", shop.key),), timeout=20
+    )
+    answers = [(answer.sequence, [result.status for result in answer.results]) async for answer in call]
+    accepted, duplicate, invalid, not_taken = (
+        ingest_pb2.EVENT_STATUS_ACCEPTED,
+        ingest_pb2.EVENT_STATUS_DUPLICATE,
+        ingest_pb2.EVENT_STATUS_INVALID,
+        ingest_pb2.EVENT_STATUS_NOT_TAKEN,
+    )
+    assert answers == [(7, [accepted, invalid]), (8, [duplicate, accepted]), (9, [not_taken, invalid])]
+
+
 async def test_another_tenant_and_no_credential_are_refused(channel: grpc.aio.Channel, make_shop: Any) -> None:
     mine, other = await make_shop(), await make_shop()
     fraud = fraud_pb2_grpc.FraudServiceStub(channel)

@@ -40,6 +40,8 @@ _STATUS_OF_HTTP = {
 }
 
 DEFAULT_DEADLINE_SECONDS = 5.0
+STREAM_IDLE_SECONDS = 60.0
+"""A stream of requests without one for so long is ended."""
 _MAX_MESSAGE_BYTES = 16 * 1_048_576
 
 
@@ -110,7 +112,7 @@ class GrpcServer:
 
 
 class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Span, duration, deadline and error mapping around each call, unary or server-streaming."""
+    """Span, duration, deadline and error mapping around each call, unary or streaming."""
 
     def __init__(self) -> None:
         self._duration = meter().create_histogram(
@@ -146,11 +148,23 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return grpc.unary_stream_rpc_method_handler(
                 stream, handler.request_deserializer, handler.response_serializer
             )
+        if handler.stream_stream:
+            inner_both = handler.stream_stream
+
+            async def both(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+                # A stream may stay open for as long as requests come: what bounds it is the pause between them.
+                async with self._around(method, metadata, context, deadline=False):
+                    async for message in inner_both(_while_they_come(requests), context):
+                        yield message
+
+            return grpc.stream_stream_rpc_method_handler(
+                both, handler.request_deserializer, handler.response_serializer
+            )
         return handler
 
     @asynccontextmanager
     async def _around(
-        self, method: str, metadata: dict[str, Any], context: grpc.aio.ServicerContext
+        self, method: str, metadata: dict[str, Any], context: grpc.aio.ServicerContext, *, deadline: bool = True
     ) -> AsyncIterator[None]:
         attributes = {"rpc.system.name": "grpc", "rpc.method": method}
         started = time.perf_counter()
@@ -163,7 +177,7 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             record_exception=False,
         ) as span:
             try:
-                if context.time_remaining() is None:
+                if deadline and context.time_remaining() is None:
                     status = grpc.StatusCode.INVALID_ARGUMENT
                     await context.abort(status, "set a deadline: a call without one can wait for ever")
                 yield
@@ -195,6 +209,17 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 if status not in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED):
                     span.set_status(trace.StatusCode.ERROR, code)
                 self._duration.record(time.perf_counter() - started, {**attributes, "rpc.status_code": code})
+
+
+async def _while_they_come(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The requests of a stream; ``TimeoutError`` when none comes for a while."""
+    while True:
+        try:
+            async with asyncio.timeout(STREAM_IDLE_SECONDS):
+                request = await anext(requests)
+        except StopAsyncIteration:
+            return
+        yield request
 
 
 def caller_of(context: grpc.aio.ServicerContext, authenticator: Authenticator, action: Action) -> Principal:

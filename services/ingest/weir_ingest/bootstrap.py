@@ -82,7 +82,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     ingest_pb2_grpc.add_IngestServiceServicer_to_server,
-                    IngestServicer(accept, receipts, authenticator, settings.limits),
+                    IngestServicer(accept, receipts, authenticator, audit, settings.limits),
                 ),
                 partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData()),
             ],

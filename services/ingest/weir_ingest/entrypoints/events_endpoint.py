@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import structlog
-from weir_common.audit import AuditEntry, AuditTrail
-from weir_common.auth import Action
+from weir_common.audit import AuditTrail
 from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.errors import RetryError
 from weir_common.problems import FieldError, InvalidRequest
@@ -18,6 +17,7 @@ from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMis
 from weir_ingest.domain.bodies import events_of, require_events
 from weir_ingest.domain.compression import decompress
 from weir_ingest.domain.idempotency import ClaimState, KeptAnswer, check_key, digest_of, refuse
+from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.ports import AnswerStore
 from weir_ingest.settings import BatchLimits
 
@@ -90,22 +90,9 @@ class EventsEndpoint:
         try:
             results = await self._accept(request.tenant_id, events, atomic=atomic)
         except TenantMismatch:
-            await self._audit_mismatch(request)
+            await audit_mismatch(self._audit, request.caller, request.tenant_id, f"POST {PATH}")
             raise
         return answer_of(results)
-
-    async def _audit_mismatch(self, request: DirectRequest) -> None:
-        await self._audit.record(
-            AuditEntry(
-                tenant_id=request.tenant_id,
-                actor=request.caller.subject,
-                actor_kind=request.caller.kind,
-                action=str(Action.EVENTS_WRITE),
-                object_ref=f"POST {PATH}",
-                outcome="denied",
-                detail={"reason": "tenant"},
-            )
-        )
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc.aio
 from weir.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
-from weir_common.auth import Action, Authenticator
+from weir_common.audit import AuditTrail
+from weir_common.auth import Action, Authenticator, Principal
 from weir_common.grpc import caller_of
 from weir_common.ids import EventId, TenantId
-from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, PayloadTooLarge
+from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
 
-from weir_ingest.accept_batch import AcceptBatch, EventResult, Status
+from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
 from weir_ingest.domain.receipt import Receipt
+from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.ports import ReceiptStore
 from weir_ingest.settings import BatchLimits
 
@@ -30,41 +32,68 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Same contract as the HTTP edge; the credential rides in the metadata."""
 
     def __init__(
-        self, accept: AcceptBatch, receipts: ReceiptStore, authenticator: Authenticator, limits: BatchLimits
+        self,
+        accept: AcceptBatch,
+        receipts: ReceiptStore,
+        authenticator: Authenticator,
+        audit: AuditTrail,
+        limits: BatchLimits,
     ) -> None:
         self._accept = accept
         self._receipts = receipts
         self._authenticator = authenticator
+        self._audit = audit
         self._limits = limits
 
     async def PublishBatch(  # noqa: N802 - the name is the protocol's
         self, request: ingest_pb2.PublishBatchRequest, context: grpc.aio.ServicerContext
     ) -> ingest_pb2.PublishBatchResponse:
         """One result an event, in order."""
-        tenant_id = self._tenant(context, request.tenant_id, Action.EVENTS_WRITE)
-        if not request.events:
-            raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
-        if len(request.events) > self._limits.max_events:
-            raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
-        results = await self._accept(tenant_id, list(request.events))
+        results = await self._take(context, request.tenant_id, request.events, request.atomic)
         return ingest_pb2.PublishBatchResponse(results=[_result(result) for result in results])
+
+    async def Publish(  # noqa: N802 - the name is the protocol's
+        self, request_iterator: AsyncIterator[ingest_pb2.PublishRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[ingest_pb2.PublishResponse]:
+        """One response a request, in order; the next request is read when the last is answered."""
+        async for request in request_iterator:
+            try:
+                results = await self._take(context, request.tenant_id, request.events, request.atomic)
+            except Unavailable:
+                # An overload concerns this request, not the stream: what comes next may find room.
+                results = [EventResult(index, Status.UNAVAILABLE) for index in range(len(request.events))]
+            yield ingest_pb2.PublishResponse(sequence=request.sequence, results=[_result(result) for result in results])
+
+    async def _take(
+        self, context: grpc.aio.ServicerContext, tenant_name: str, events: Sequence[bytes], atomic: bool
+    ) -> list[EventResult]:
+        caller, tenant_id = self._caller(context, tenant_name, Action.EVENTS_WRITE)
+        if not events:
+            raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
+        if len(events) > self._limits.max_events:
+            raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
+        try:
+            return await self._accept(tenant_id, list(events), atomic=atomic)
+        except TenantMismatch:
+            await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
+            raise
 
     async def GetReceipt(  # noqa: N802 - the name is the protocol's
         self, request: ingest_pb2.GetReceiptRequest, context: grpc.aio.ServicerContext
     ) -> ingest_pb2.GetReceiptResponse:
         """NOT_FOUND when the event was not accepted within the window."""
-        tenant_id = self._tenant(context, request.tenant_id, Action.EVENTS_READ)
+        _, tenant_id = self._caller(context, request.tenant_id, Action.EVENTS_READ)
         event_id = EventId(request.event_id.lower())
         receipt = (await self._receipts.find(tenant_id, [event_id])).get(event_id)
         if receipt is None:
             raise NotFound(f"There is no receipt for event {event_id}.")
         return ingest_pb2.GetReceiptResponse(receipt=_receipt(receipt))
 
-    def _tenant(self, context: grpc.aio.ServicerContext, tenant_id: str, action: Action) -> TenantId:
+    def _caller(self, context: grpc.aio.ServicerContext, tenant_id: str, action: Action) -> tuple[Principal, TenantId]:
         caller = caller_of(context, self._authenticator, action)
         if caller.tenant_id is None or caller.tenant_id != tenant_id:
             raise Forbidden("The credential belongs to another tenant.")
-        return caller.tenant_id
+        return caller, caller.tenant_id
 
 
 class IngestSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):

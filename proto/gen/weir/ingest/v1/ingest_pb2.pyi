@@ -23,12 +23,34 @@ EVENT_STATUS_UNAVAILABLE: EventStatus
 EVENT_STATUS_NOT_TAKEN: EventStatus
 
 class PublishBatchRequest(_message.Message):
-    __slots__ = ("tenant_id", "events")
+    __slots__ = ("tenant_id", "events", "atomic")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ATOMIC_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     events: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, tenant_id: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    atomic: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ...) -> None: ...
+
+class PublishRequest(_message.Message):
+    __slots__ = ("tenant_id", "sequence", "events", "atomic")
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ATOMIC_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: str
+    sequence: int
+    events: _containers.RepeatedScalarFieldContainer[bytes]
+    atomic: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ...) -> None: ...
+
+class PublishResponse(_message.Message):
+    __slots__ = ("sequence", "results")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    results: _containers.RepeatedCompositeFieldContainer[EventResult]
+    def __init__(self, sequence: _Optional[int] = ..., results: _Optional[_Iterable[_Union[EventResult, _Mapping]]] = ...) -> None: ...
 
 class PublishBatchResponse(_message.Message):
     __slots__ = ("results",)

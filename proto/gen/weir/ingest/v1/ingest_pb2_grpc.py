@@ -40,6 +40,11 @@ class IngestServiceStub:
                 request_serializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchRequest.SerializeToString,
                 response_deserializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchResponse.FromString,
                 _registered_method=True)
+        self.Publish = channel.stream_stream(
+                '/weir.ingest.v1.IngestService/Publish',
+                request_serializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishRequest.SerializeToString,
+                response_deserializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishResponse.FromString,
+                _registered_method=True)
         self.GetReceipt = channel.unary_unary(
                 '/weir.ingest.v1.IngestService/GetReceipt',
                 request_serializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.GetReceiptRequest.SerializeToString,
@@ -57,6 +62,14 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Publish(self, request_iterator, context):
+        """A stream of batches, each answered in order before the next is read: a sender is held back by HTTP/2 flow control
+        when the log is slow. Ends after a minute without a request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReceipt(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -70,6 +83,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.PublishBatch,
                     request_deserializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchRequest.FromString,
                     response_serializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchResponse.SerializeToString,
+            ),
+            'Publish': grpc.stream_stream_rpc_method_handler(
+                    servicer.Publish,
+                    request_deserializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishRequest.FromString,
+                    response_serializer=weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishResponse.SerializeToString,
             ),
             'GetReceipt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReceipt,
@@ -105,6 +123,33 @@ class IngestService:
             '/weir.ingest.v1.IngestService/PublishBatch',
             weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchRequest.SerializeToString,
             weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Publish(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/weir.ingest.v1.IngestService/Publish',
+            weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishRequest.SerializeToString,
+            weir_dot_ingest_dot_v1_dot_ingest__pb2.PublishResponse.FromString,
             options,
             channel_credentials,
             insecure,
