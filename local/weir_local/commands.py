@@ -11,6 +11,7 @@ import typer
 COMMANDS: tuple[tuple[str, str], ...] = (
     ("audit", "weir_compliance.cli:audit"),
     ("export", "weir_compliance.cli:export"),
+    ("ledger", "weir_local.ledger:ledger"),
     ("demo", "weir_local.demo.command:demo"),
 )
 """Name, and `module:attribute` of a typer application (a group of commands) or of a function (one command)."""

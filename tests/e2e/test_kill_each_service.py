@@ -45,6 +45,25 @@ async def test_the_dashboard_still_equals_the_recomputation(gateway: Gateway, me
         mine = [event for event in sent.accepted.values() if event["tenant_id"] == shop.tenant_id]
         wrong = await different(gateway, shop, mine, start)
         assert wrong == []
+        assert await books_of(gateway, shop) == {
+            "analytics.books": len(mine),
+            "anomaly.rules": len(mine),
+            "fraud.score": len(mine),
+        }
+
+
+async def books_of(gateway: Gateway, shop: Any) -> dict[str, int]:
+    """Different events that each consumer has dealt with, once the ledger says that nothing is on its way any more."""
+    document: dict[str, Any] = {}
+    for _ in range(60):
+        answer = await gateway.client.get("/api/v2/ops/ledger", headers=shop.headers)
+        document = answer.json()
+        places = {one["place"] for minute in document["minutes"] for one in minute["differences"]}
+        if places <= {"unanswered"}:
+            break
+        await asyncio.sleep(0.5)
+    assert document["balanced"], document
+    return {name: done["applied"] + done["quarantined"] for name, done in document["consumers"].items()}
 
 
 async def kill_and_restart(mesh: Mesh, service: str) -> None:

@@ -21,6 +21,7 @@ from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import DECISIONS, EVENTS, ensure_topics
 from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
+from weir_common.outbox import OutboxRelay
 from weir_common.postgres import postgres_pool
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
@@ -134,6 +135,7 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("request counts", meter.run),
                 BackgroundTask("books", books.run),
+                BackgroundTask("outbox", OutboxRelay(pool, SCHEMA, publisher).run),
                 *(
                     BackgroundTask(f"lake {table}", archive.run)
                     for (_, table, _), archive in zip(topics, archives, strict=True)

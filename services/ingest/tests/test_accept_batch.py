@@ -14,6 +14,7 @@ from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Unavailable
 from weir_ingest.accept_batch import AcceptBatch, Status, TenantMismatch
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
+from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
 
 TENANT = TenantId("merchant_12345")
@@ -76,7 +77,7 @@ def receipts() -> MemoryReceipts:
 
 @pytest.fixture
 def accept(log: MemoryLog, receipts: MemoryReceipts) -> AcceptBatch:
-    return AcceptBatch(log, receipts, BatchLimits(max_events_in_flight=10))
+    return AcceptBatch(log, receipts, LedgerBook(log), BatchLimits(max_events_in_flight=10))
 
 
 async def test_the_event_goes_on_as_it_was_sent(accept: AcceptBatch, log: MemoryLog) -> None:

@@ -7,6 +7,7 @@ Receipts are looked up before and written after the acknowledgement. Claiming an
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,13 +27,14 @@ from weir_common.kafka.records import (
     event_headers,
 )
 from weir_common.kafka.topics import EVENTS
+from weir_common.ledger import MINUTE_LENGTH
 from weir_common.problems import FieldError, Forbidden, Unavailable
 from weir_common.telemetry import meter, traceparent_of
 
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
-from weir_ingest.ports import EventLog, ReceiptStore
+from weir_ingest.ports import Book, EventLog, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -72,9 +74,10 @@ class TenantMismatch(Forbidden):
 class AcceptBatch:
     """The use case. Bounded: above ``max_events_in_flight`` new batches are told to come back."""
 
-    def __init__(self, event_log: EventLog, receipts: ReceiptStore, limits: BatchLimits) -> None:
+    def __init__(self, event_log: EventLog, receipts: ReceiptStore, book: Book, limits: BatchLimits) -> None:
         self._log = event_log
         self._receipts = receipts
+        self._book = book
         self._limits = limits
         self._in_flight = 0
         create = meter()
@@ -101,17 +104,20 @@ class AcceptBatch:
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
         self._in_flight += len(events)
+        accepted_at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
-            results = await self._accept(tenant_id, events, atomic)
+            results = await self._accept(tenant_id, events, atomic, accepted_at)
         finally:
             self._in_flight -= len(events)
-        for status in Status:
-            count = sum(result.status is status for result in results)
-            if count:
-                self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})
+        fates = Counter(str(result.status) for result in results)
+        for status, count in fates.items():
+            self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})
+        self._book.count(tenant_id, accepted_at[:MINUTE_LENGTH], fates)
         return results
 
-    async def _accept(self, tenant_id: TenantId, events: Sequence[SentEvent], atomic: bool) -> list[EventResult]:
+    async def _accept(
+        self, tenant_id: TenantId, events: Sequence[SentEvent], atomic: bool, accepted_at: str
+    ) -> list[EventResult]:
         results: dict[int, EventResult] = {}
         first_of: dict[EventId, int] = {}
         repeats: dict[int, EventId] = {}
@@ -141,7 +147,7 @@ class AcceptBatch:
         for index, event in valid.items():
             if event.event_id in known:
                 results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id])
-        results.update(await self._append(tenant_id, fresh))
+        results.update(await self._append(tenant_id, fresh, accepted_at))
         if atomic and any(result.status is Status.UNAVAILABLE for result in results.values()):
             return [
                 EventResult(index, Status.UNAVAILABLE, repeats.get(index) or valid[index].event_id)
@@ -154,16 +160,14 @@ class AcceptBatch:
             results[index] = EventResult(index, status, event_id, first.receipt)
         return [results[index] for index in range(len(events))]
 
-    async def _append(self, tenant_id: TenantId, fresh: dict[int, ValidEvent]) -> dict[int, EventResult]:
+    async def _append(
+        self, tenant_id: TenantId, fresh: dict[int, ValidEvent], accepted_at: str
+    ) -> dict[int, EventResult]:
         if not fresh:
             return {}
-        now = datetime.now(UTC)
-        accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        timestamp_ms = time.time_ns() // 1_000_000
         traceparent = traceparent_of()
-        records = [
-            self._record(tenant_id, event, accepted_at, int(now.timestamp() * 1000), traceparent)
-            for event in fresh.values()
-        ]
+        records = [self._record(tenant_id, event, accepted_at, timestamp_ms, traceparent) for event in fresh.values()]
         started = time.perf_counter()
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
         self._duration.record(time.perf_counter() - started)

@@ -29,6 +29,7 @@ from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
+from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import IngestSettings
 
 _DESCRIPTION = "The front door of Weir: validates events, gives each its own result, and keeps what it accepted."
@@ -50,7 +51,8 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         readiness.add("credentials", directory.health)
 
         receipts = ValkeyReceipts(valkey, ttl_seconds=settings.receipts.ttl_seconds)
-        accept = AcceptBatch(event_log, receipts, settings.limits)
+        book = LedgerBook(side)
+        accept = AcceptBatch(event_log, receipts, book, settings.limits)
         meter, audit = RequestMeter(side, "ingest"), AuditTrail(side, "ingest")
         app = create_app(
             service="ingest",
@@ -94,5 +96,9 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             readiness=readiness,
             http=GatewayCheck(events, authenticator),
             grpc=server,
-            background=(BackgroundTask("credentials", directory.run), BackgroundTask("request counts", meter.run)),
+            background=(
+                BackgroundTask("credentials", directory.run),
+                BackgroundTask("request counts", meter.run),
+                BackgroundTask("ledger", book.run),
+            ),
         )

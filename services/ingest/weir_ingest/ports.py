@@ -49,3 +49,11 @@ class EventLog(Protocol):
     ) -> list[Position | RetryError]:
         """One outcome a record, in order."""
         ...
+
+
+class Book(Protocol):
+    """The door's side of the ledger."""
+
+    def count(self, tenant_id: TenantId, minute: str, fates: Mapping[str, int]) -> None:
+        """Events of one request by their fate; ``minute`` as ``2026-11-25T10:30``, UTC."""
+        ...

@@ -23,7 +23,7 @@ from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
-from weir_common.kafka.topics import REQUESTS, ensure_topics
+from weir_common.kafka.topics import LEDGER, REQUESTS, ensure_topics
 from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
@@ -33,6 +33,7 @@ from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
 from weir_tenant_admin.adapters.kubernetes_cluster import KubernetesCluster
+from weir_tenant_admin.adapters.postgres_ledger import PostgresLedger
 from weir_tenant_admin.adapters.postgres_scale_plans import PostgresScalePlans
 from weir_tenant_admin.adapters.postgres_service_levels import PostgresServiceLevels
 from weir_tenant_admin.adapters.postgres_tenants import SCHEMA, PostgresTenantStore
@@ -46,10 +47,18 @@ from weir_tenant_admin.bootstrap_operator import bootstrap_operator
 from weir_tenant_admin.check_health import HealthCheck, Probe
 from weir_tenant_admin.create_tenant import TenantCreation
 from weir_tenant_admin.domain.manifests import Manner
-from weir_tenant_admin.entrypoints import http_auth, http_health, http_scale, http_service_levels, http_tenants
+from weir_tenant_admin.entrypoints import (
+    http_auth,
+    http_health,
+    http_ledger,
+    http_scale,
+    http_service_levels,
+    http_tenants,
+)
 from weir_tenant_admin.entrypoints.documentation import document_types
 from weir_tenant_admin.entrypoints.external_metrics import ExternalMetrics
 from weir_tenant_admin.entrypoints.grpc import TenantAdminSubjectData, TenantServicer
+from weir_tenant_admin.entrypoints.ledger_consumer import LedgerHandler
 from weir_tenant_admin.entrypoints.requests_consumer import RequestCountsHandler
 from weir_tenant_admin.entrypoints.scale_activities import ScaleActivities
 from weir_tenant_admin.entrypoints.scale_worker import ScaleWorker
@@ -58,9 +67,11 @@ from weir_tenant_admin.issue_key import KeyIssue
 from weir_tenant_admin.lag_table import LagTable, unix_now
 from weir_tenant_admin.mint_person_token import PersonTokenMint
 from weir_tenant_admin.plan_scaling import ScalePlanning, ScalingTerms
+from weir_tenant_admin.read_ledger import ReadLedger
 from weir_tenant_admin.report_service_levels import ServiceLevelReport
 from weir_tenant_admin.revoke_key import KeyRevocation
 from weir_tenant_admin.settings import Settings
+from weir_tenant_admin.watch_ledger import LedgerWatch
 
 SERVICE = "tenant-admin"
 _TASK_QUEUE = "tenant-admin"
@@ -129,6 +140,9 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         app.include_router(
             http_service_levels.service_levels_router(ServiceLevelReport(service_levels, utc_now), store)
         )
+        read_ledger = ReadLedger(PostgresLedger(pool), utc_now)
+        watch = LedgerWatch(read_ledger)
+        app.include_router(http_ledger.ledger_router(read_ledger, store))
         cluster = _cluster(settings)
         health = HealthCheck(await _probes(settings, stack, pool, cluster), settings.probes.deadline_seconds)
         app.include_router(http_health.health_router(health))
@@ -148,7 +162,16 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             wake_outbox=outbox.wake,
         )
         app.include_router(http_scale.scale_router(planning, plans))
-        document_types(app, [*http_tenants.TYPES, *http_auth.TYPES, *http_service_levels.TYPES, *http_health.TYPES])
+        document_types(
+            app,
+            [
+                *http_tenants.TYPES,
+                *http_auth.TYPES,
+                *http_service_levels.TYPES,
+                *http_ledger.TYPES,
+                *http_health.TYPES,
+            ],
+        )
         requests = Consumer(
             service=SERVICE,
             name="requests",
@@ -160,6 +183,19 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             publisher=publisher,
         )
         readiness.add("request counts", requests.health)
+        ledger = Consumer(
+            service=SERVICE,
+            name="ledger",
+            topics=[LEDGER],
+            handler=LedgerHandler(watch.touch),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=settings.kafka,
+            publisher=publisher,
+            max_wait_seconds=0.5,
+            fetch_min_bytes=65_536,
+        )
+        readiness.add("ledger", ledger.health)
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
@@ -178,6 +214,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             grpc=server,
             background=[
                 BackgroundTask("request counts", requests.run),
+                BackgroundTask("ledger", ledger.run),
+                BackgroundTask("ledger watch", watch.run),
                 BackgroundTask("progress", lags.run),
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("outbox", outbox.run),

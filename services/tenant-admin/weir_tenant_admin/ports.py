@@ -14,6 +14,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord
 
 from weir_tenant_admin.domain.latency import HISTOGRAM_SIZE
+from weir_tenant_admin.domain.ledger import Done
 from weir_tenant_admin.domain.manifests import Target
 from weir_tenant_admin.domain.service_levels import FreshnessMinute, RequestMinute
 from weir_tenant_admin.domain.tenant import Isolation, Status, Tier, Vertical
@@ -266,4 +267,22 @@ class ScaleWorkflows(Protocol):
 
     async def start(self, plan: ScalePlan) -> bool:
         """False while another plan of the same target is being applied. ``RetryError`` if it could not be started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSides:
+    """A tenant's minute as it was entered: at the door, and by each consumer."""
+
+    minute: datetime
+    received: int
+    fates: Mapping[str, int]
+    consumers: Mapping[str, Done]
+
+
+class LedgerSource(Protocol):
+    """The books."""
+
+    async def sides(self, tenant_id: TenantId, since: datetime) -> Sequence[LedgerSides]:
+        """By minute, ascending; minutes in which nothing happened are left out."""
         ...

@@ -6,6 +6,7 @@ A new consumer is a ``BatchHandler`` and one ``Consumer(...)`` in the compositio
  - drops repeats by the duplicate window, which is stored in the same transaction,
  - retries transient faults with jittered back-off up to a limit, puts poison records aside with their coordinates and
    reason, and stops rather than skips when that is not possible or happens too often,
+ - enters what it did with each tenant's events in the ledger, in the same transaction (by the outbox, whose relay must run),
  - reports progress, lag and per-tenant counts, and is unhealthy when its position stands while the end moves.
 
 Back-pressure is the loop itself: nothing is fetched while a batch is being applied, and aiokafka's buffer is bounded.
@@ -19,7 +20,7 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -35,8 +36,9 @@ from weir_common.errors import QuarantineError, RetryError, StopError
 from weir_common.ids import TenantId
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import TENANT_HEADER, OutgoingRecord, Record
-from weir_common.kafka.topics import PROGRESS, QUARANTINE
+from weir_common.kafka.topics import EVENTS, PROGRESS, QUARANTINE
 from weir_common.kafka.window import WINDOW_SECONDS, DuplicateWindow, id64
+from weir_common.ledger import consumer_record
 from weir_common.ops import ConsumerProgress, TenantProgress
 from weir_common.outbox import add_to_outbox
 from weir_common.postgres import Connection, as_tenant
@@ -387,8 +389,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     todo = [record for record in fresh if TopicPartition(record.topic, record.partition) in pending]
                     if todo:
                         await self._handler.apply(todo, transaction)
-                    if transaction._outbox:
-                        await add_to_outbox(connection, self._schema, transaction._outbox)
+                    entry = self._ledger_entry(batch, pending, todo, duplicates, quarantined)
+                    outgoing = [*transaction._outbox, *([entry] if entry is not None else [])]
+                    if outgoing:
+                        await add_to_outbox(connection, self._schema, outgoing)
                     await self._store_window(connection, batch, pending, ids)
                 committed = time.monotonic()
         for where, records in batch.items():
@@ -404,6 +408,33 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._wake_outbox()
         self._tally(todo, duplicates, time.thread_time() - cpu)
         self._metrics.batch(len(todo), len(duplicates), time.perf_counter() - began)
+
+    def _ledger_entry(
+        self,
+        batch: dict[TopicPartition, list[Record]],
+        pending: set[TopicPartition],
+        applied: Sequence[Record],
+        duplicates: Sequence[Record],
+        quarantined: set[tuple[str, int, int]],
+    ) -> OutgoingRecord | None:
+        """What the books say of this transaction: only events, and only of partitions whose effects it holds."""
+        if EVENTS not in self._topics:
+            return None
+
+        def counted(records: Iterable[Record]) -> Iterator[Record]:
+            return (
+                record
+                for record in records
+                if record.topic == EVENTS and TopicPartition(record.topic, record.partition) in pending
+            )
+
+        put_aside = (
+            record
+            for where in pending
+            for record in batch[where]
+            if (record.topic, record.partition, record.offset) in quarantined
+        )
+        return consumer_record(f"{self.service}.{self.name}", counted(applied), counted(duplicates), counted(put_aside))
 
     def _without_repeats(
         self, batch: dict[TopicPartition, list[Record]], quarantined: set[tuple[str, int, int]]

@@ -20,6 +20,7 @@ ERASURE = "weir.compliance.erasure.v1"
 TENANTS = "weir.admin.tenants.v1"
 REQUESTS = "weir.ops.requests.v1"
 PROGRESS = "weir.ops.progress.v1"
+LEDGER = "weir.ops.ledger.v1"
 
 EVENT_PARTITIONS = 12
 
@@ -59,6 +60,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(TENANTS, 1, compacted=True),
     TopicSpec(REQUESTS, 3, retention_days=2),
     TopicSpec(PROGRESS, 1, retention_days=0.25),
+    TopicSpec(LEDGER, 3),
 )
 
 

@@ -21,6 +21,7 @@ from weir_ingest.adapters.memory_answers import MemoryAnswers
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.idempotency import digest_of
 from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
+from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
 
 TENANT = TenantId("shop")
@@ -59,7 +60,7 @@ class Edge:
     def __init__(self) -> None:
         self.log, self.answers, self.audit = MemoryLog(), MemoryAnswers(), MemoryAudit()
         limits = BatchLimits()
-        accept = AcceptBatch(self.log, MemoryReceipts(), limits)
+        accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(self.log), limits)
         self.endpoint = EventsEndpoint(accept, self.answers, self.audit, limits)  # type: ignore[arg-type]
 
     async def post(self, body: bytes, query: Mapping[str, str] | None = None, **headers: str) -> Answer:
