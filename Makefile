@@ -101,6 +101,10 @@ bench-smoke: setup ## 1,000 full-size events/s for 60 s through the gateway, eve
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.smoke
 
+.PHONY: bench-peers
+bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json
+	@$(BIN)/python -m weir_bench.peers $(ARGS)
+
 # ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
