@@ -142,7 +142,7 @@ CART = "event_data/business_context/transaction_context/cart_context/cart_value/
         (b"{", 400, None),
         (b"\xff\xfe", 400, None),
         (b"[" * 100_000, 422, ""),
-        (b'{"event": ' + b'{"x":' * 100_000, 400, None),
+        (b'{"event": ' + b'{"x":' * 100_000, 413, None),
         (b'{"event": "x"}', 422, "/event"),
         (b"[]", 422, ""),
         (b"{}", 422, "/schema_version"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +15,7 @@ _decoder = msgspec.json.Decoder(Event)
 _MAX_GOT = 120
 
 
-@dataclass(frozen=True, slots=True)
-class ValidEvent:
+class ValidEvent(msgspec.Struct, frozen=True, gc=False):
     """What the log needs of a valid event; ``body`` is its JSON text."""
 
     body: bytes
@@ -29,8 +27,7 @@ class ValidEvent:
     schema_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidEvent:
+class InvalidEvent(msgspec.Struct, frozen=True):
     """Why an event is refused. ``event_id`` and ``tenant_id`` as far as they can be read."""
 
     errors: tuple[FieldError, ...]
