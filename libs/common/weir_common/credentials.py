@@ -35,7 +35,7 @@ class CredentialRecord(msgspec.Struct, frozen=True, tag_field="kind", tag="crede
 
 
 class TenantRecord(msgspec.Struct, frozen=True, tag_field="kind", tag="tenant"):
-    """One tenant; record key ``tenant:<id>``. ``quota_events_per_second`` is the sum over all its keys."""
+    """One tenant; record key ``tenant:<id>``. Quotas are for all its keys together; None: the default, or no limit a day."""
 
     tenant_id: str
     name: str
@@ -44,6 +44,8 @@ class TenantRecord(msgspec.Struct, frozen=True, tag_field="kind", tag="tenant"):
     plan: str = "pool"
     status: str = "active"
     quota_events_per_second: float | None = None
+    quota_bytes_per_second: float | None = None
+    quota_events_per_day: int | None = None
 
 
 _decoder = msgspec.json.Decoder(CredentialRecord | TenantRecord)

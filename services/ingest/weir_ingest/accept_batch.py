@@ -48,13 +48,14 @@ class Status(StrEnum):
     INVALID = "invalid"
     UNAVAILABLE = "unavailable"
     NOT_TAKEN = "not_taken"
+    THROTTLED = "throttled"
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event's result.
 
     ``unavailable``: the log did not acknowledge in time, send the event again. ``not_taken``: nothing is wrong with it, but
-    with another of the same atomic request.
+    with another of the same atomic request. ``throttled``: the tenant's quota is used up, send it again later.
     """
 
     index: int
@@ -94,9 +95,11 @@ class AcceptBatch:
         )
 
     async def __call__(
-        self, tenant_id: TenantId, events: Sequence[SentEvent], *, atomic: bool = False
+        self, tenant_id: TenantId, events: Sequence[SentEvent], *, atomic: bool = False, granted: int | None = None
     ) -> list[EventResult]:
         """Results in the order of ``events``. Raises ``TenantMismatch`` (nothing taken) or ``Unavailable`` (overload).
+
+        ``granted``: how many the quota has room for, from the first on; the others are throttled without a look at them.
 
         ``atomic``: one invalid event and none is taken; and if the log does not acknowledge all, none is reported as accepted
         (those that it has are on the log, and are duplicates when the request is repeated).
@@ -106,9 +109,10 @@ class AcceptBatch:
         self._in_flight += len(events)
         accepted_at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
-            results = await self._accept(tenant_id, events, atomic, accepted_at)
+            results = await self._accept(tenant_id, events[:granted], atomic, accepted_at)
         finally:
             self._in_flight -= len(events)
+        results += [EventResult(index, Status.THROTTLED) for index in range(len(results), len(events))]
         fates = Counter(str(result.status) for result in results)
         for status, count in fates.items():
             self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})

@@ -24,11 +24,13 @@ from weir_common.valkey import valkey_client
 
 from weir_ingest.accept_batch import AcceptBatch
 from weir_ingest.adapters.valkey_answers import ValkeyAnswers
+from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
+from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import IngestSettings
 
@@ -53,6 +55,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         receipts = ValkeyReceipts(valkey, ttl_seconds=settings.receipts.ttl_seconds)
         book = LedgerBook(side)
         accept = AcceptBatch(event_log, receipts, book, settings.limits)
+        quota = GrantQuota(ValkeyQuotas(valkey), quotas_by_plan(directory.tenant))
         meter, audit = RequestMeter(side, "ingest"), AuditTrail(side, "ingest")
         app = create_app(
             service="ingest",
@@ -69,7 +72,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
         events = DirectEndpoint(
             app,
-            EventsEndpoint(accept, answers, audit, settings.limits),
+            EventsEndpoint(accept, quota, answers, audit, settings.limits),
             method="POST",
             path=PATH,
             action=Action.EVENTS_WRITE,
@@ -84,7 +87,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     ingest_pb2_grpc.add_IngestServiceServicer_to_server,
-                    IngestServicer(accept, receipts, authenticator, audit, settings.limits),
+                    IngestServicer(accept, quota, receipts, authenticator, audit, settings.limits),
                 ),
                 partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData()),
             ],

@@ -10,6 +10,7 @@ from weir_common.ids import EventId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 
 from weir_ingest.domain.idempotency import Claim, KeptAnswer
+from weir_ingest.domain.quota import Draw, Quota
 from weir_ingest.domain.receipt import Receipt
 
 
@@ -56,4 +57,12 @@ class Book(Protocol):
 
     def count(self, tenant_id: TenantId, minute: str, fates: Mapping[str, int]) -> None:
         """Events of one request by their fate; ``minute`` as ``2026-11-25T10:30``, UTC."""
+        ...
+
+
+class QuotaStore(Protocol):
+    """Token buckets that all instances share."""
+
+    async def draw(self, tenant_id: TenantId, quota: Quota, events: int, bytes_: int) -> Draw:
+        """Take up to so many events and bytes; neither waits for the other. ``RetryError`` as above."""
         ...

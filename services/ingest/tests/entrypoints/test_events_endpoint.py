@@ -18,9 +18,12 @@ from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Conflict, InvalidRequest
 from weir_ingest.accept_batch import AcceptBatch, TenantMismatch
 from weir_ingest.adapters.memory_answers import MemoryAnswers
+from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.idempotency import digest_of
+from weir_ingest.domain.quota import Quota
 from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
+from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
 
@@ -61,7 +64,9 @@ class Edge:
         self.log, self.answers, self.audit = MemoryLog(), MemoryAnswers(), MemoryAudit()
         limits = BatchLimits()
         accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(self.log), limits)
-        self.endpoint = EventsEndpoint(accept, self.answers, self.audit, limits)  # type: ignore[arg-type]
+        self.quota = Quota(events_per_second=1_000, bytes_per_second=1e7)
+        quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: self.quota)
+        self.endpoint = EventsEndpoint(accept, quota, self.answers, self.audit, limits)  # type: ignore[arg-type]
 
     async def post(self, body: bytes, query: Mapping[str, str] | None = None, **headers: str) -> Answer:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -107,7 +112,28 @@ async def test_the_status_says_whether_all_some_or_none_were_taken(edge: Edge) -
     assert (none.status, none.events) == (422, 1)
     edge.log.refuse = set(range(1_000))
     away = await edge.post(batch(event(), invalid()))
-    assert (away.status, away.headers) == (503, {"Retry-After": "1"})
+    assert (away.status, away.headers["Retry-After"]) == (503, "1")
+
+
+async def test_what_the_quota_has_no_room_for_is_throttled_and_told_when(edge: Edge) -> None:
+    edge.quota = Quota(events_per_second=0.3, bytes_per_second=1e7)  # three are saved up
+    some = await edge.post(batch(*(event() for _ in range(5))))
+    assert (some.status, statuses(some)) == (207, ["accepted"] * 3 + ["throttled"] * 2)
+    assert some.headers == {
+        "ratelimit-policy": '"events";q=3;w=10',
+        "ratelimit": '"events";r=0;t=7',
+        "Retry-After": "7",
+    }
+    none = await edge.post(batch(event()))
+    assert (none.status, statuses(none), none.headers["Retry-After"]) == (429, ["throttled"], "4")
+    assert len(edge.log.records) == 3
+
+
+async def test_an_atomic_request_is_throttled_as_a_whole(edge: Edge) -> None:
+    edge.quota = Quota(events_per_second=0.3, bytes_per_second=1e7)
+    answer = await edge.post(batch(*(event() for _ in range(4))), {"atomic": "true"})
+    assert (answer.status, statuses(answer)) == (429, ["throttled"] * 4)
+    assert (await edge.post(batch(*(event() for _ in range(3))), {"atomic": "true"})).status == 202
 
 
 async def test_the_summary_counts_every_event_once(edge: Edge) -> None:

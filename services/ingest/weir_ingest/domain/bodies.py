@@ -78,3 +78,8 @@ def require_events(events: list[SentEvent], *, max_events: int) -> None:
             f"A request may hold at most {max_events} events; this one holds {len(events)}.",
             extra={"limit_events": max_events},
         )
+
+
+def sizes_of(events: list[SentEvent]) -> list[int]:
+    """Bytes of each event's text; 0 where there is none."""
+    return [0 if isinstance(event, InvalidEvent) else memoryview(event).nbytes for event in events]

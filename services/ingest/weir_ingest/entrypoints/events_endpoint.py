@@ -14,10 +14,12 @@ from weir_common.problems import FieldError, InvalidRequest
 from weir_common.telemetry import meter
 
 from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
-from weir_ingest.domain.bodies import events_of, require_events
+from weir_ingest.domain.bodies import events_of, require_events, sizes_of
 from weir_ingest.domain.compression import decompress
 from weir_ingest.domain.idempotency import ClaimState, KeptAnswer, check_key, digest_of, refuse
+from weir_ingest.domain.quota import Grant
 from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
+from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import AnswerStore
 from weir_ingest.settings import BatchLimits
 
@@ -31,8 +33,11 @@ _GOOD = (Status.ACCEPTED, Status.DUPLICATE)
 class EventsEndpoint:
     """The handler of a ``DirectEndpoint``."""
 
-    def __init__(self, accept: AcceptBatch, answers: AnswerStore, audit: AuditTrail, limits: BatchLimits) -> None:
+    def __init__(
+        self, accept: AcceptBatch, quota: GrantQuota, answers: AnswerStore, audit: AuditTrail, limits: BatchLimits
+    ) -> None:
         self._accept = accept
+        self._quota = quota
         self._answers = answers
         self._audit = audit
         self._limits = limits
@@ -87,12 +92,13 @@ class EventsEndpoint:
         atomic = _flag(request.query, "atomic")
         events = events_of(body, request.headers)
         require_events(events, max_events=self._limits.max_events)
+        grant = await self._quota(request.tenant_id, sizes_of(events), atomic=atomic)
         try:
-            results = await self._accept(request.tenant_id, events, atomic=atomic)
+            results = await self._accept(request.tenant_id, events, atomic=atomic, granted=grant.events)
         except TenantMismatch:
             await audit_mismatch(self._audit, request.caller, request.tenant_id, f"POST {PATH}")
             raise
-        return answer_of(results)
+        return answer_of(results, grant)
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
@@ -106,19 +112,24 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
     return _BOOLEANS[value]
 
 
-def answer_of(results: list[EventResult]) -> Answer:
-    """202 when every event is on the log, 207 when some are, else 503 (send again) or 422 (mend first)."""
+def answer_of(results: list[EventResult], grant: Grant) -> Answer:
+    """202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (mend first)."""
     counts = dict.fromkeys(Status, 0)
     for result in results:
         counts[result.status] += 1
     good = sum(counts[status] for status in _GOOD)
-    headers: dict[str, str] = {}
+    headers = grant.headers
+    if counts[Status.THROTTLED]:
+        headers["Retry-After"] = str(grant.retry_after_seconds)
     if good == len(results):
         code = 202
     elif good:
         code = 207
     elif counts[Status.UNAVAILABLE]:
-        code, headers = 503, {"Retry-After": "1"}
+        code = 503
+        headers.setdefault("Retry-After", "1")
+    elif counts[Status.THROTTLED]:
+        code = 429
     else:
         code = 422
     body = msgspec.json.encode({"results": results, "summary": {"received": len(results), **counts}})

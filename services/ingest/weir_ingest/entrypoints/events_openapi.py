@@ -15,7 +15,7 @@ _RECEIPT = {
     "offset": 41,
     "accepted_at": "2026-11-25T10:30:00.123456Z",
 }
-_NONE = {"accepted": 0, "duplicate": 0, "invalid": 0, "unavailable": 0, "not_taken": 0}
+_NONE = {"accepted": 0, "duplicate": 0, "invalid": 0, "unavailable": 0, "not_taken": 0, "throttled": 0}
 _ACCEPTED = {"index": 0, "status": "accepted", "event_id": _EVENT_ID, "receipt": _RECEIPT}
 _INVALID = {
     "index": 1,
@@ -24,6 +24,7 @@ _INVALID = {
     "errors": [{"pointer": "/event_metadata/timestamp", "expected": "a value (required)", "got": "nothing"}],
 }
 _NOT_TAKEN = {"index": 0, "status": "not_taken", "event_id": _EVENT_ID}
+_THROTTLED = {"index": 0, "status": "throttled"}
 _UNAVAILABLE = {"index": 0, "status": "unavailable", "event_id": _EVENT_ID}
 
 
@@ -120,6 +121,17 @@ def batch_operation() -> dict[str, Any]:
                 invalid=_example({**_INVALID, "index": 0}),
                 atomic=_example(_NOT_TAKEN, _INVALID),
             ),
+            "429": {
+                **_answer(
+                    "The tenant's quota is used up: send the events again after Retry-After",
+                    throttled=_example(_THROTTLED),
+                ),
+                "headers": {
+                    "Retry-After": {"schema": {"type": "integer"}},
+                    "RateLimit": {"schema": {"type": "string"}, "description": '`"events";r=remaining;t=seconds`'},
+                    "RateLimit-Policy": {"schema": {"type": "string"}, "description": '`"events";q=burst;w=seconds`'},
+                },
+            },
             "503": _answer(
                 "The log does not acknowledge: send the request again after Retry-After",
                 unavailable=_example(_UNAVAILABLE),

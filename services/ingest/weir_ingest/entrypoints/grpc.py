@@ -16,6 +16,7 @@ from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound
 from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
+from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import ReceiptStore
 from weir_ingest.settings import BatchLimits
 
@@ -25,6 +26,7 @@ _STATUS = {
     Status.INVALID: ingest_pb2.EVENT_STATUS_INVALID,
     Status.UNAVAILABLE: ingest_pb2.EVENT_STATUS_UNAVAILABLE,
     Status.NOT_TAKEN: ingest_pb2.EVENT_STATUS_NOT_TAKEN,
+    Status.THROTTLED: ingest_pb2.EVENT_STATUS_THROTTLED,
 }
 
 
@@ -34,12 +36,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def __init__(
         self,
         accept: AcceptBatch,
+        quota: GrantQuota,
         receipts: ReceiptStore,
         authenticator: Authenticator,
         audit: AuditTrail,
         limits: BatchLimits,
     ) -> None:
         self._accept = accept
+        self._quota = quota
         self._receipts = receipts
         self._authenticator = authenticator
         self._audit = audit
@@ -72,8 +76,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
         if len(events) > self._limits.max_events:
             raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
+        grant = await self._quota(tenant_id, [len(event) for event in events], atomic=atomic)
         try:
-            return await self._accept(tenant_id, list(events), atomic=atomic)
+            return await self._accept(tenant_id, list(events), atomic=atomic, granted=grant.events)
         except TenantMismatch:
             await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
             raise

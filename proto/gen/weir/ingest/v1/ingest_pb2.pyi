@@ -15,12 +15,14 @@ class EventStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_STATUS_INVALID: _ClassVar[EventStatus]
     EVENT_STATUS_UNAVAILABLE: _ClassVar[EventStatus]
     EVENT_STATUS_NOT_TAKEN: _ClassVar[EventStatus]
+    EVENT_STATUS_THROTTLED: _ClassVar[EventStatus]
 EVENT_STATUS_UNSPECIFIED: EventStatus
 EVENT_STATUS_ACCEPTED: EventStatus
 EVENT_STATUS_DUPLICATE: EventStatus
 EVENT_STATUS_INVALID: EventStatus
 EVENT_STATUS_UNAVAILABLE: EventStatus
 EVENT_STATUS_NOT_TAKEN: EventStatus
+EVENT_STATUS_THROTTLED: EventStatus
 
 class PublishBatchRequest(_message.Message):
     __slots__ = ("tenant_id", "events", "atomic")
