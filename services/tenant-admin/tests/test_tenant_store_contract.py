@@ -22,6 +22,8 @@ def some_tenant(tenant_id, clock) -> Tenant:
         isolation=Isolation.POOL,
         status=Status.ACTIVE,
         quota_events_per_second=10.0,
+        quota_bytes_per_second=2_000.5,
+        quota_events_per_day=1_000_000,
         created_at=clock(),
         created_by="key:operator",
     )

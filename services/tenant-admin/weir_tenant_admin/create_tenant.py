@@ -26,6 +26,8 @@ class CreateTenant:
     tier: Tier
     vertical: Vertical
     quota_events_per_second: float | None = None
+    quota_bytes_per_second: float | None = None
+    quota_events_per_day: int | None = None
 
 
 class TenantCreation:
@@ -49,6 +51,8 @@ class TenantCreation:
             isolation=limits.isolation,
             status=Status.ACTIVE,
             quota_events_per_second=command.quota_events_per_second or limits.quota_events_per_second,
+            quota_bytes_per_second=command.quota_bytes_per_second,
+            quota_events_per_day=command.quota_events_per_day,
             created_at=self._clock(),
             created_by=caller.subject,
         )

@@ -37,6 +37,8 @@ class Tenant:
     isolation: Isolation
     status: Status
     quota_events_per_second: float
+    quota_bytes_per_second: float | None = None
+    quota_events_per_day: int | None = None
     created_at: datetime
     created_by: str
 

@@ -23,6 +23,8 @@ def tenant_record(tenant: Tenant) -> OutgoingRecord:
         plan=tenant.isolation,
         status=tenant.status,
         quota_events_per_second=tenant.quota_events_per_second,
+        quota_bytes_per_second=tenant.quota_bytes_per_second,
+        quota_events_per_day=tenant.quota_events_per_day,
     )
     return OutgoingRecord(
         topic=TENANTS,

@@ -20,7 +20,10 @@ from weir_tenant_admin.ports import StoredKey, Tenant
 
 SCHEMA = "tenant_admin"
 
-_TENANT_COLUMNS = "tenant_id, name, tier, vertical, isolation, status, quota_events_per_second, created_at, created_by"
+_TENANT_COLUMNS = (
+    "tenant_id, name, tier, vertical, isolation, status, quota_events_per_second, created_at, created_by, "
+    "quota_bytes_per_second, quota_events_per_day"
+)
 _KEY_COLUMNS = (
     "tenant_id, key_id, client, key_hash, hint, roles, created_at, created_by, expires_at, revoked_at, last_used_at"
 )
@@ -44,7 +47,7 @@ class PostgresTenantWriter:
     async def add_tenant(self, tenant: Tenant) -> bool:
         status = await self._connection.execute(
             f"INSERT INTO tenant_admin.tenant ({_TENANT_COLUMNS}) "  # noqa: S608 - a constant
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id) DO NOTHING",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant_id) DO NOTHING",
             tenant.tenant_id,
             tenant.name,
             tenant.tier,
@@ -54,6 +57,8 @@ class PostgresTenantWriter:
             tenant.quota_events_per_second,
             tenant.created_at,
             tenant.created_by,
+            tenant.quota_bytes_per_second,
+            tenant.quota_events_per_day,
         )
         return bool(status.endswith(" 1"))
 
@@ -173,6 +178,8 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         isolation=Isolation(row["isolation"]),
         status=Status(row["status"]),
         quota_events_per_second=row["quota_events_per_second"],
+        quota_bytes_per_second=row["quota_bytes_per_second"],
+        quota_events_per_day=row["quota_events_per_day"],
         created_at=row["created_at"],
         created_by=row["created_by"],
     )

@@ -37,6 +37,8 @@ class TenantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tier: Tier = Tier.STANDARD
     vertical: Vertical = Vertical.SERVICES
     quota_events_per_second: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
+    quota_bytes_per_second: Annotated[float, msgspec.Meta(gt=0, le=1e12)] | None = None
+    quota_events_per_day: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
 
 
 class TenantView(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class TenantView(msgspec.Struct, frozen=True):
     isolation: str
     status: str
     quota_events_per_second: float
+    quota_bytes_per_second: float | None
+    quota_events_per_day: int | None
     created_at: datetime
     created_by: str
 
@@ -156,6 +160,8 @@ def tenants_router(
                 tier=body.tier,
                 vertical=body.vertical,
                 quota_events_per_second=body.quota_events_per_second,
+                quota_bytes_per_second=body.quota_bytes_per_second,
+                quota_events_per_day=body.quota_events_per_day,
             ),
             caller,
         )
@@ -277,6 +283,8 @@ def tenant_view(tenant: Tenant) -> TenantView:
         isolation=tenant.isolation,
         status=tenant.status,
         quota_events_per_second=tenant.quota_events_per_second,
+        quota_bytes_per_second=tenant.quota_bytes_per_second,
+        quota_events_per_day=tenant.quota_events_per_day,
         created_at=tenant.created_at,
         created_by=tenant.created_by,
     )
