@@ -27,7 +27,7 @@ from weir_local.mesh import Mesh, default_cache_directory, default_state_directo
 from weir_bench.peers.contestants import BY_DEFAULT, CONTESTANTS, NOTHING, Contestant, NotMeasured, in_turn, run
 from weir_bench.peers.peers_environment import locked_versions, peers_python
 from weir_bench.peers.programs.work import Row, Task, rows
-from weir_bench.peers.servers import TOPIC, application_dsn, bootstrap, empty_tables, prepare, servers
+from weir_bench.peers.servers import TOPIC, application_dsn, bootstrap, empty_tables, prepare, servers, stored_bytes
 from weir_bench.peers.topic import fill
 from weir_bench.processes import cpu_seconds
 
@@ -66,11 +66,13 @@ def _main(count: int, rounds: int, *, keep: bool) -> bool:
     with servers(root / ".weir-bench-peers", keep=keep) as mesh:
         print(f"writing {count} events", flush=True)
         expected, size = asyncio.run(_fill(mesh, count))
-        print(f"  {size / count:.0f} bytes each, {len(expected)} sums", flush=True)
+        stored = stored_bytes(mesh)
+        print(f"  {size / count:.0f} bytes each, {stored / count:.0f} on the log; {len(expected)} sums", flush=True)
         for number, contestant in in_turn(rounds, (*CONTESTANTS, BY_DEFAULT, NOTHING)):
             if contestant.name in failed:
                 continue
-            print(f"round {number} of {rounds}: {contestant.name:<12} ", end="", flush=True)
+            label = f"{contestant.name} ({contestant.batch})"
+            print(f"round {number} of {rounds}: {label:<20} ", end="", flush=True)
             try:
                 one = _run(mesh, contestant, number, python, count, expected)
             except NotMeasured as error:
@@ -89,6 +91,7 @@ def _main(count: int, rounds: int, *, keep: bool) -> bool:
         environment(root),
         events=count,
         bytes_an_event=round(size / count),
+        stored_bytes_an_event=round(stored / count),
         not_measured=failed,
         settings={f"{one.name}_{one.batch}": one.setting for one in (*CONTESTANTS, BY_DEFAULT, NOTHING)},
         peers={one.name: versions[one.distribution] for one in CONTESTANTS if one.distribution},

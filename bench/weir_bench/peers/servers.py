@@ -60,6 +60,11 @@ async def prepare(mesh: Mesh) -> None:
     await migrate(dsn(mesh, f"weir_{SCHEMA}_owner"), SCHEMA, "weir_bench.peers")
 
 
+def stored_bytes(mesh: Mesh) -> int:
+    """What the topic takes on disk, compressed as our publisher compresses."""
+    return sum(file.stat().st_size for file in (mesh.state / "kafka" / "data").glob(f"{TOPIC.name}-*/*.log"))
+
+
 async def empty_tables(mesh: Mesh) -> None:
     """Before every run of ours: the sums of the run before, and its window of duplicates."""
     connection = await asyncpg.connect(
