@@ -101,6 +101,11 @@ bench-smoke: setup ## 1,000 full-size events/s for 60 s through the gateway, eve
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.smoke
 
+.PHONY: bench-ingest
+bench-ingest: setup ## Full-size events of 50 tenants to the knee, then 5 minutes at 80 % of it, everything on; writes .weir/bench/ingest.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.ingest $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json
 	@$(BIN)/python -m weir_bench.peers $(ARGS)
@@ -108,7 +113,7 @@ bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStr
 # ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway --no-emit-package weir-local --no-emit-package weir-anomaly
+	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway --no-emit-package weir-local --no-emit-package weir-anomaly --no-emit-package weir-analytics
 
 .PHONY: lock
 lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no addresses)

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from weir_common.ids import TenantId
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.topics import TENANTS
 from weir_common.settings import KafkaSettings
 
@@ -145,5 +146,4 @@ class CredentialDirectory:
                     self._caught_up = True
                     log.info("credentials read", tenants=len(self._tenants), keys=len(self._credentials))
         finally:
-            async with asyncio.timeout(5):
-                await consumer.stop()
+            await close_client(consumer.stop, client="credentials")

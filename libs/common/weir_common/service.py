@@ -146,6 +146,10 @@ def _failure(
         if error is not None:
             log.critical("a part of the service failed", part=parts[task], error=repr(error), exc_info=error)
             return f"{parts[task]}: {error!r}"
+        if task.cancelled():
+            # Nobody but this module cancels a part, and it does so at the end only: the cancellation came from within.
+            log.critical("a part of the service was cancelled from within", part=parts[task])
+            return f"{parts[task]} was cancelled"
         if ended_is_fault:
             log.critical("a part of the service ended by itself", part=parts[task])
             return f"{parts[task]} ended"

@@ -12,6 +12,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
+from weir_common.kafka.closing import close_client
 
 from weir_local.component import CannotStart, Component, Launch, NotReady, Report
 from weir_local.jars import cached_jars
@@ -94,7 +95,7 @@ class Kafka(Component):
             await producer.start()
             position = await producer.send_and_wait(PROBE_TOPIC, token, partition=0)
         finally:
-            await producer.stop()
+            await close_client(producer.stop, client="weir")
         consumer = AIOKafkaConsumer(
             bootstrap_servers=server,
             group_id=PROBE_GROUP,
@@ -110,7 +111,7 @@ class Kafka(Component):
                 record = await consumer.getone()
             await consumer.commit({partition: position.offset + 1})
         finally:
-            await consumer.stop()
+            await close_client(consumer.stop, client="weir")
         if record.value != token:
             raise NotReady("the record that came back is not the one that was sent")
 
@@ -196,4 +197,4 @@ async def _ensure_probe_topic(server: str) -> None:
             except TopicAlreadyExistsError:
                 return
     finally:
-        await admin.close()
+        await close_client(admin.close, client="weir")

@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from weir_common.errors import RetryError, StopError
 from weir_common.ids import TenantId
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
     EVENT_ID_HEADER,
@@ -132,9 +133,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._commit(stop)
         finally:
             await asyncio.to_thread(self._archive.abandon)
-            with contextlib.suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(5):
-                    await consumer.stop()
+            await close_client(consumer.stop, client=self._group)
 
     async def health(self) -> str | None:
         """None when good. What was fetched must be committed in time."""

@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from weir_common.ids import TenantId
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.partitioner import tenant_partitions
 from weir_common.kafka.topics import EVENTS, PROGRESS
 from weir_common.ops import ConsumerProgress
@@ -174,8 +175,7 @@ class LagTable:
                     except msgspec.DecodeError as error:
                         log.error("unreadable progress report", error=str(error))
         finally:
-            async with asyncio.timeout(5):
-                await consumer.stop()
+            await close_client(consumer.stop, client="progress")
 
 
 def unix_now() -> float:

@@ -34,6 +34,7 @@ from opentelemetry.context import Context
 
 from weir_common.errors import QuarantineError, RetryError, StopError
 from weir_common.ids import TenantId
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import TENANT_HEADER, OutgoingRecord, Record
 from weir_common.kafka.topics import EVENTS, PROGRESS, QUARANTINE
@@ -213,11 +214,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             reporter.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reporter
-            try:
-                async with asyncio.timeout(5):
-                    await consumer.stop()
-            except (TimeoutError, KafkaError) as error:
-                log.warning("consumer left its group without saying so", consumer=self._group, error=repr(error))
+            await close_client(consumer.stop, client=self._group)
 
     async def _start(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         for delay in _backoff(_RETRY_LIMIT_SECONDS):

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from weir_common.errors import RetryError
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.settings import KafkaSettings
 
@@ -104,14 +105,10 @@ async def kafka_publisher(
         async with asyncio.timeout(settings.request_timeout_seconds * 3):
             await producer.start()
     except (KafkaError, TimeoutError) as error:
-        await producer.stop()
+        await close_client(producer.stop, client=client_id)
         raise RetryError(f"Kafka at {settings.bootstrap_servers} does not answer: {error!r}") from error
     try:
         yield KafkaPublisher(producer, settings.request_timeout_seconds)
     finally:
-        try:
-            async with asyncio.timeout(settings.request_timeout_seconds):
-                await producer.stop()
-        except TimeoutError:
-            # The broker is away. What is still unacknowledged was never reported as written, so nothing is lost.
-            log.warning("kafka producer did not stop in time", client_id=client_id)
+        # If the broker is away, what is still unacknowledged was never reported as written, so nothing is lost.
+        await close_client(producer.stop, client=client_id, seconds=settings.request_timeout_seconds)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from weir_common.errors import RetryError
+from weir_common.kafka.closing import close_client
 from weir_common.settings import KafkaSettings
 
 EVENTS = "weir.ingest.events.v2"
@@ -94,5 +95,4 @@ async def ensure_topics(
     except (KafkaError, TimeoutError) as error:
         raise RetryError(f"Kafka at {settings.bootstrap_servers} did not create the topics: {error!r}") from error
     finally:
-        async with asyncio.timeout(5):
-            await admin.close()
+        await close_client(admin.close, client="topics")

@@ -8,6 +8,7 @@ import secrets
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
+from weir_common.kafka.closing import close_client
 from weir_common.kafka.topics import TOPICS
 from weir_common.settings import KafkaSettings
 
@@ -72,7 +73,7 @@ class KafkaProbe:
             ends = await consumer.end_offsets(wanted)
         finally:
             # Leaving must not outlast the probe's own deadline, nor be cut short half-way by it.
-            await asyncio.shield(consumer.stop())
+            await asyncio.shield(close_client(consumer.stop, client="health"))
         detail: Detail = {"topics": len(present), "partitions_asked": len(ends), "records_ever": sum(ends.values())}
         if missing:
             detail["missing_topics"] = missing
