@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -31,7 +32,9 @@ async def test_a_child_is_known_by_another_launcher(processes: Processes, mesh: 
     running = processes.start("a", SLEEP, mesh.state / "a.log")
     other = Processes(mesh.state)
     assert other.alive("a") == running
-    assert Path(f"/proc/{running.identity.pid}/cmdline").read_bytes() == b"/bin/sleep\x0060\x00"
+    async with asyncio.timeout(5):  # the pid is known before the process has become the command
+        while Path(f"/proc/{running.identity.pid}/cmdline").read_bytes() != b"/bin/sleep\x0060\x00":
+            await asyncio.sleep(0.005)
     assert os.getsid(running.identity.pid) != os.getsid(0)
     assert await other.stop("a", signal.SIGTERM, 5)
     assert other.alive("a") is None
