@@ -1,4 +1,4 @@
-"""Faust: an agent that takes batches, adds each up and puts the sums into a table, whose changelog is on, as always."""
+"""Faust: an agent that takes batches, adds each up and puts the sums into a table, whose changelog is on, as by default."""
 
 from __future__ import annotations
 
