@@ -123,4 +123,5 @@ lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no
 		$(COMPILE) -c requirements/dev.lock libs/common/pyproject.toml proto/pyproject.toml services/$$service/pyproject.toml -o requirements/$$service.lock; done
 	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml requirements/gateway.in -o requirements/gateway.lock
 	@$(COMPILE) -c requirements/dev.lock requirements/image.in -o requirements/image.lock
+	@$(COMPILE) requirements/peers.in -o requirements/peers.lock
 	@$(COMPILE) -c requirements/dev.lock --extra training libs/common/pyproject.toml proto/pyproject.toml services/fraud/pyproject.toml -o requirements/fraud-training.lock

@@ -139,7 +139,7 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         drained = await _drained(mesh)
         names = [tenant.id for tenant in tenants]
         books = await settled_ledgers(gateway, names, run.accepted, DRAIN_SECONDS)
-        in_lake = await archived(names, run.accepted, 60)
+        in_lake = await archived(mesh, names, run.accepted, 60)
         # The probe's own events are the shop's.
         on_log = await log_end(mesh) - before - len(visible)
 

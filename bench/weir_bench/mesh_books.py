@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +14,7 @@ from weir_analytics.adapters.iceberg_archive import NAMESPACE, open_catalogue
 from weir_analytics.settings import AnalyticsSettings
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.topics import EVENT_PARTITIONS, EVENTS
+from weir_local.addresses import environment_of
 from weir_local.demo.api import Gateway
 from weir_local.mesh import Mesh
 
@@ -104,9 +102,9 @@ def imbalance(books: Mapping[str, Mapping[str, Any]]) -> int:
     )
 
 
-async def archived(tenants: Sequence[str], accepted: Mapping[str, int], seconds: float) -> int:
+async def archived(mesh: Mesh, tenants: Sequence[str], accepted: Mapping[str, int], seconds: float) -> int:
     """Rows of the tenants in the lake, waiting so long at most for the last commit."""
-    os.environ.update(await _environment())
+    os.environ.update(environment_of(mesh, "analytics"))
     lake = AnalyticsSettings().lake
     catalogue = await asyncio.to_thread(open_catalogue, lake.catalog_dsn.get_secret_value(), lake.warehouse_uri)
     deadline = time.monotonic() + seconds
@@ -124,13 +122,3 @@ async def archived(tenants: Sequence[str], accepted: Mapping[str, int], seconds:
 def _rows(catalogue: Any, tenants: Sequence[str]) -> int:
     table = catalogue.load_table((NAMESPACE, "events"))
     return sum(int(table.scan(row_filter=f"tenant_id = '{tenant}'").count()) for tenant in tenants)
-
-
-async def _environment() -> dict[str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(str(Path(sys.executable).with_name("weir")), "env", "analytics", "--json"), stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(30):
-        output, _ = await process.communicate()
-    document: dict[str, str] = json.loads(output)
-    return document

@@ -20,7 +20,7 @@ from weir_common.api_keys import hash_api_key, is_well_formed
 from weir_common.credentials import CredentialDirectory
 from weir_common.errors import StopError
 from weir_common.ids import TenantId
-from weir_common.problems import Forbidden, Unauthenticated
+from weir_common.problems import Forbidden, Unauthenticated, Unavailable
 from weir_common.settings import AuthSettings
 
 
@@ -182,7 +182,10 @@ class Authenticator:
         self._tokens = tokens
 
     def authenticate(self, *, api_key: str | None, authorization: str | None) -> Principal:
-        """``Unauthenticated`` when there is no credential or a bad one; the reason never tells whether a key exists."""
+        """``Unauthenticated`` when there is no credential or a bad one; the reason never tells whether a key exists.
+
+        ``Unavailable`` for a key that is not known as long as not all are.
+        """
         if authorization:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not token:
@@ -198,6 +201,9 @@ class Authenticator:
         if not is_well_formed(key):
             raise Unauthenticated("The API key is malformed (its checksum does not match): was it copied in full?")
         record = self._directory.find(hash_api_key(key))
+        if record is None and not self._directory.caught_up:
+            # To call it unknown would make a sender throw away what it cannot send; that we are not ready it waits for.
+            raise Unavailable("Credentials are still being read; try again.", slug="starting")
         if record is None:
             raise Unauthenticated("The API key is not known, has expired or was revoked.")
         return Principal(

@@ -82,6 +82,11 @@ class CredentialDirectory:
         """All tenants, by id."""
         return [self._tenants[key] for key in sorted(self._tenants)]
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether the topic was read to its end; before that an unknown key may only not be read yet."""
+        return self._caught_up
+
     async def health(self) -> str | None:
         """None once the topic was read to its end."""
         return None if self._caught_up else "credentials are still being read"

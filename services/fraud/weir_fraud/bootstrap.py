@@ -82,6 +82,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             kafka=settings.kafka,
             publisher=publisher,
             max_records=settings.stream.max_records,
+            # Shoppers' own requests are answered between two batches.
+            catch_up_growth=1,
             max_wait_seconds=settings.stream.max_wait_seconds,
             fetch_min_bytes=settings.stream.fetch_min_bytes,
             wake_outbox=relay.wake,

@@ -34,6 +34,7 @@ from opentelemetry.context import Context
 
 from weir_common.errors import QuarantineError, RetryError, StopError
 from weir_common.ids import TenantId
+from weir_common.kafka.batch_size import GROWTH_LIMIT, BatchSize
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import TENANT_HEADER, OutgoingRecord, Record
@@ -144,6 +145,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         kafka: KafkaSettings,
         publisher: KafkaPublisher,
         max_records: int = 500,
+        catch_up_growth: int = GROWTH_LIMIT,
         max_wait_seconds: float = 0.1,
         fetch_min_bytes: int = 1,
         deduplicate: bool = True,
@@ -159,7 +161,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._schema = schema
         self._kafka = kafka
         self._publisher = publisher
-        self._max_records = max_records
+        self._batch_size = BatchSize(max_records, catch_up_growth)
         self._max_wait_ms = int(max_wait_seconds * 1000)
         # 1: a batch is whatever is there, as soon as it is there. More: the broker waits for that much, at most max_wait.
         self._fetch_min_bytes = fetch_min_bytes
@@ -207,7 +209,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 if reporter.done():
                     reporter.result()
                 self._last_tick = time.monotonic()
-                fetched = await consumer.getmany(timeout_ms=self._max_wait_ms, max_records=self._max_records)
+                fetched = await consumer.getmany(timeout_ms=self._max_wait_ms, max_records=self._batch_size.now)
+                self._batch_size.filled(sum(len(messages) for messages in fetched.values()))
                 if fetched:
                     await self._apply(fetched, stop)
         finally:
