@@ -1,0 +1,113 @@
+"""From a sender's text to the event of the newest version, as it goes to the log.
+
+Nearly every event takes the fast path: one strict decode. An event with unknown fields, or of a version with another shape,
+is read again with more care. What is no event is refused with all its faults.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weir_common.events import version_2_0
+from weir_common.events.document import UNREADABLE, document_of, unreadable
+from weir_common.events.encode import encode_event
+from weir_common.events.event import Event
+from weir_common.events.faults import errors_of
+from weir_common.events.ranges import in_range
+from weir_common.events.rejection import EventRejected
+from weir_common.events.repeated_names import may_repeat_names, repeats_names
+from weir_common.events.shape import shape_of
+from weir_common.events.unknown import set_aside
+from weir_common.events.upcast import has_coordinates, upcast
+from weir_common.events.versions import SCHEMA_VERSIONS, STRUCT_OF
+from weir_common.http import field_error
+
+
+class _Version(msgspec.Struct):
+    schema_version: str = ""
+
+
+_newest: Final = msgspec.json.Decoder(Event)
+_oldest: Final = msgspec.json.Decoder(version_2_0.Event)
+_version: Final = msgspec.json.Decoder(_Version)
+
+
+class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
+    """A valid event. ``unknown`` are the places of what its schema does not know, as pointers with ``*`` for list indexes."""
+
+    event: Event
+    sent_version: str
+    unknown: tuple[str, ...] = ()
+
+
+def decode_event(raw: bytes | msgspec.Raw, *, unique_names: bool = True) -> DecodedEvent:
+    """The event of one JSON text, upcast; `EventRejected` with every fault if it is none.
+
+    ``unique_names=False`` leaves out the search for names that occur twice in an object, nearly half of the time that this
+    takes: then the last one counts. Whoever encodes the event anyway asks `repeats_a_name` afterwards, which costs less.
+    """
+    try:
+        event = _newest.decode(raw)
+    except msgspec.ValidationError as error:
+        decoded = _decode_with_care(raw, error)
+    except UNREADABLE as error:
+        raise EventRejected([unreadable(error)]) from error
+    else:
+        # A sender's own field of that name is an unknown one.
+        has_our_field = event.unknown_fields is not None
+        decoded = (
+            _decode_with_unknown_fields(raw) if has_our_field else DecodedEvent(upcast(event), event.schema_version)
+        )
+    if not in_range(decoded.event) or (unique_names and repeats_a_name(raw, decoded, encode_event(decoded.event))):
+        raise EventRejected(errors_of(raw))
+    return decoded
+
+
+def event_on_the_log(raw: bytes | msgspec.Raw) -> Event:
+    """The event of a text that `encode_event` wrote. `msgspec.ValidationError` for anything else."""
+    return _newest.decode(raw)
+
+
+def repeats_a_name(raw: bytes | msgspec.Raw, decoded: DecodedEvent, encoded: bytes) -> bool:
+    """Whether an object of ``raw`` names a member twice; ``encoded`` is the text of ``decoded.event``, unchanged."""
+    return may_repeat_names(bytes(raw), encoded, _names_added(decoded)) and repeats_names(raw)
+
+
+def _names_added(decoded: DecodedEvent) -> int:
+    """How many names the event has that its sender did not write."""
+    event = decoded.event
+    added = 0 if event.unknown_fields is None else 1
+    if decoded.sent_version == "2.0" and has_coordinates(event):
+        added += 1
+    return added
+
+
+def _decode_with_care(raw: bytes | msgspec.Raw, error: msgspec.ValidationError) -> DecodedEvent:
+    if "schema_version" in str(error):
+        try:
+            return DecodedEvent(upcast(_oldest.decode(raw)), "2.0")
+        except msgspec.ValidationError:
+            pass  # unknown fields, or no event: both are found out below
+        except UNREADABLE as unread:
+            raise EventRejected([unreadable(unread)]) from unread
+    return _decode_with_unknown_fields(raw)
+
+
+def _decode_with_unknown_fields(raw: bytes | msgspec.Raw) -> DecodedEvent:
+    document = document_of(raw)
+    version = document.get("schema_version")
+    if version not in SCHEMA_VERSIONS:
+        raise EventRejected(errors_of(raw))
+    try:
+        unknown = set_aside(document, shape_of(STRUCT_OF[version]), version)
+        known = msgspec.json.encode(document)
+        event = upcast(_oldest.decode(known) if version == "2.0" else _newest.decode(known))
+    except msgspec.ValidationError as error:
+        raise EventRejected(errors_of(raw) or [field_error(error)]) from error
+    except RecursionError as error:
+        raise EventRejected([unreadable(error)]) from error
+    if unknown.fields:
+        event.unknown_fields = unknown.fields
+    return DecodedEvent(event, version, tuple(unknown.templates))
