@@ -80,11 +80,19 @@ def accept(log: MemoryLog, receipts: MemoryReceipts) -> AcceptBatch:
     return AcceptBatch(log, receipts, LedgerBook(log), BatchLimits(max_events_in_flight=10))
 
 
-async def test_the_event_goes_on_as_it_was_sent(accept: AcceptBatch, log: MemoryLog) -> None:
-    body = raw(event())
-    (result,) = await accept(TENANT, [body])
+async def test_the_event_goes_on_in_the_newest_version_with_what_no_schema_knows(
+    accept: AcceptBatch, log: MemoryLog
+) -> None:
+    sent = event()
+    (result,) = await accept(TENANT, [raw(sent)])
     assert result.status is Status.ACCEPTED
-    assert log.records[0].value == body
+    kept = {"/unknown_field": sent.pop("unknown_field")}
+    assert msgspec.json.decode(log.records[0].value or b"") == {
+        **sent,
+        "schema_version": "2.2",
+        "unknown_fields": kept,
+    }
+    assert log.records[0].headers["weir-schema-version"] == b"2.2"
     assert log.records[0].headers["weir-tenant"] == TENANT.encode()
     assert log.records[0].key == b"merchant_12345\x00u1"
 
@@ -153,3 +161,23 @@ async def test_an_amount_that_is_no_number_is_refused(accept: AcceptBatch, amoun
     (result,) = await accept(TENANT, [raw(document).replace(b'"AMOUNT"', amount.encode())])
     assert result.status is Status.INVALID
     assert result.errors[0].pointer.endswith("/cart_context/cart_value/final_total")
+
+
+async def test_every_fault_of_an_event_is_told(accept: AcceptBatch) -> None:
+    document = event(tenant_id=7)
+    document["event_metadata"]["timestamp"] = "yesterday"
+    del document["event_data"]["event_type"]
+    (result,) = await accept(TENANT, [raw(document)])
+    assert [error.pointer for error in result.errors] == [
+        "/tenant_id",
+        "/event_metadata/timestamp",
+        "/event_data/event_type",
+    ]
+
+
+async def test_a_name_that_occurs_twice_is_a_fault(accept: AcceptBatch, log: MemoryLog) -> None:
+    (result,) = await accept(
+        TENANT, [raw(event()).replace(b'"event_type":', b'"event_type":"transaction","event_type":')]
+    )
+    assert (result.status, result.errors[0].pointer) == (Status.INVALID, "/event_data/event_type")
+    assert log.records == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -32,6 +32,7 @@ from weir_common.problems import FieldError, Forbidden, Unavailable
 from weir_common.telemetry import meter, traceparent_of
 
 from weir_ingest.domain.bodies import SentEvent
+from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import Book, EventLog, ReceiptStore
@@ -81,9 +82,20 @@ class AcceptBatch:
         self._book = book
         self._limits = limits
         self._in_flight = 0
+        self._places = DriftPlaces()
         create = meter()
         self._results = create.create_counter(
             "weir.ingest.events", unit="{event}", description="Events by their fate at the door"
+        )
+        self._drift = create.create_counter(
+            "weir.ingest.unknown.fields",
+            unit="{event}",
+            description="Events with a field that their schema does not know",
+        )
+        self._versions = create.create_counter(
+            "weir.ingest.schema.versions",
+            unit="{event}",
+            description="Valid events by the version in which they were sent",
         )
         self._receipt_faults = create.create_counter(
             "weir.ingest.receipt.failures", unit="{batch}", description="Receipt look-ups or writes that failed"
@@ -146,6 +158,7 @@ class AcceptBatch:
                 or EventResult(index, Status.NOT_TAKEN, (repeats.get(index) or valid[index].event_id))
                 for index in range(len(events))
             ]
+        self._count_drift(tenant_id, valid.values())
         known = await self._known(tenant_id, list(first_of))
         fresh = {index: event for index, event in valid.items() if event.event_id not in known}
         for index, event in valid.items():
@@ -163,6 +176,16 @@ class AcceptBatch:
             status = Status.DUPLICATE if first.status is Status.ACCEPTED else first.status
             results[index] = EventResult(index, status, event_id, first.receipt)
         return [results[index] for index in range(len(events))]
+
+    def _count_drift(self, tenant_id: TenantId, events: Iterable[ValidEvent]) -> None:
+        """Which versions come, and which fields that no schema knows: what a merchant's release changed unannounced."""
+        versions: Counter[str] = Counter()
+        for event in events:
+            versions[event.sent_version] += 1
+            for place in event.unknown:
+                self._drift.add(1, {"weir.tenant.id": tenant_id, "weir.field": self._places.name(tenant_id, place)})
+        for version, count in versions.items():
+            self._versions.add(count, {"weir.tenant.id": tenant_id, "weir.schema.version": version})
 
     async def _append(
         self, tenant_id: TenantId, fresh: dict[int, ValidEvent], accepted_at: str

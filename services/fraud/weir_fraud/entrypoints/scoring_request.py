@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from weir_common.events import Event
-from weir_common.http import decode_body, field_error
+from weir_common.events import EventRejected, decode_event, encode_event
+from weir_common.http import decode_body
 from weir_common.ids import TenantId
 from weir_common.problems import FieldError, InvalidRequest
 
@@ -23,7 +23,6 @@ class _Body(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(_Body)
-_event = msgspec.json.Decoder(Event)
 _payment_event = msgspec.json.Decoder(PaymentEvent)
 
 
@@ -35,14 +34,14 @@ def event_of(body: bytes) -> tuple[PaymentEvent, str]:
     else:
         content, prefix = body, ""
     try:
-        _event.decode(content)
-        return _payment_event.decode(content), prefix
-    except msgspec.ValidationError as error:
-        raise InvalidRequest("The event is not one of schema 2.1.", errors=[field_error(error, prefix)]) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        event = decode_event(content).event
+    except EventRejected as rejected:
         raise InvalidRequest(
-            f"The body is not JSON: {error}", status=400, slug="malformed-body", title="The body cannot be read"
-        ) from error
+            "The event is not one of a known schema.",
+            errors=[FieldError(prefix + error.pointer, error.expected, error.got) for error in rejected.errors],
+        ) from rejected
+    # As it would stand on the log: of the newest version, whichever was sent.
+    return _payment_event.decode(encode_event(event)), prefix
 
 
 def payment_to_score(event: PaymentEvent, prefix: str, now: datetime) -> Payment:

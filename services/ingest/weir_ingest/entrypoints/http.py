@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
-from weir_common.events import SCHEMA_VERSION, event_json_schema
+from weir_common.events import SCHEMA_VERSIONS, event_json_schema
 from weir_common.http import MsgspecResponse, principal
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
@@ -42,9 +42,9 @@ def ingest_router(receipts: ReceiptStore) -> APIRouter:
     @router.get("/api/v2/schemas/event/{version}", summary="The event schema")
     async def get_schema(version: str) -> Response:
         """JSON Schema 2020-12 of one version."""
-        if version != SCHEMA_VERSION:
-            raise NotFound(f"There is no event schema {version}; there is {SCHEMA_VERSION}.")
-        return MsgspecResponse(event_json_schema(), media_type="application/schema+json")
+        if version not in SCHEMA_VERSIONS:
+            raise NotFound(f"There is no event schema {version[:20]}; there are {', '.join(SCHEMA_VERSIONS)}.")
+        return MsgspecResponse(event_json_schema(version), media_type="application/schema+json")
 
     return router
 
