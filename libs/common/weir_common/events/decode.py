@@ -72,10 +72,10 @@ def event_on_the_log(raw: bytes | msgspec.Raw) -> Event:
 
 def repeats_a_name(raw: bytes | msgspec.Raw, decoded: DecodedEvent, encoded: bytes) -> bool:
     """Whether an object of ``raw`` names a member twice; ``encoded`` is the text of ``decoded.event``, unchanged."""
-    return may_repeat_names(bytes(raw), encoded, _names_added(decoded)) and repeats_names(raw)
+    return may_repeat_names(bytes(raw), encoded, names_added(decoded)) and repeats_names(raw)
 
 
-def _names_added(decoded: DecodedEvent) -> int:
+def names_added(decoded: DecodedEvent) -> int:
     """How many names the event has that its sender did not write."""
     event = decoded.event
     added = 0 if event.unknown_fields is None else 1
