@@ -222,6 +222,7 @@ def test_a_break_is_told_with_its_place(new: Document, told: list[str]) -> None:
         changed("Event", "count", minimum=-1, maximum=None),
         changed("Event", "code", type=["string", "null"]),
         changed("Event", "parts", items=None),
+        changed("Event", "code", type=None, anyOf=[{"type": "string", "maxLength": 1}, {"type": "string"}]),
         changed("Part", "x", type=["number", "string"]),
     ],
 )
