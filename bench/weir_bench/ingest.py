@@ -31,9 +31,11 @@ from weir_local.demo.report import Measure, environment, quantile, write
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
 from weir_local.processes import Processes
 
-from weir_bench.load_generator import LoadTenant, Phase, PhaseReport, Plan, offer, weights_by_zipf
+from weir_bench.load_generator import LoadTenant, Phase, PhaseReport, Plan, offer
 from weir_bench.mesh_books import archived, imbalance, lag_seconds, log_end, lost, settled_ledgers
 from weir_bench.processes import cpu_seconds, resident_bytes
+from weir_bench.shown import show
+from weir_bench.tenants import make_tenants
 
 TENANTS = 50
 BATCH = 100
@@ -101,8 +103,8 @@ class Run:
 async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
     mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
     async with Gateway.of(mesh) as gateway:
-        tenants = await _tenants(gateway, TENANTS)
-        shop = (await _tenants(gateway, 1))[0]
+        tenants = await make_tenants(gateway, TENANTS)
+        shop = (await make_tenants(gateway, 1))[0]
         run = Run(gateway, mesh, tenants)
         before = await log_end(mesh)
         print(f"warming up: {SWEEP[0]} events/s for {STEP_SECONDS} s", flush=True)
@@ -172,11 +174,7 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         memory_growth_mb_per_hour=growth,
         steady=msgspec.to_builtins(report),
     )
-    for measure in measures:
-        value = "-" if measure.value is None else f"{measure.value:g}"
-        print(
-            f"  {'ok ' if measure.met else 'BAD'} {measure.name:<18} {value} {measure.unit} (must be {measure.bound})"
-        )
+    show(measures)
     print("  CPU-us an event   " + " ".join(f"{name:>10}" for name in BUDGETS_US))
     print("    measured        " + " ".join(f"{cpu.get(name, 0.0):>10g}" for name in BUDGETS_US))
     print("    budget          " + " ".join(f"{budget:>10}" for budget in BUDGETS_US.values()))
@@ -260,28 +258,6 @@ async def _orders(gateway: Gateway, shop: LoadTenant) -> int:
     if answer.status_code != 200:
         return 0
     return sum(int(figure["value"]) for figure in answer.json()["metrics"]["orders"]["figures"])
-
-
-async def _tenants(gateway: Gateway, count: int) -> list[LoadTenant]:
-    made: list[LoadTenant] = []
-    for weight in weights_by_zipf(count):
-        tenant = f"bench-{secrets.token_hex(4)}"
-        body = {"tenant_id": tenant, "name": "Bench", "tier": "enterprise", "vertical": "electronics"}
-        (await gateway.operator("POST", "/api/v2/admin/tenants", json=body)).raise_for_status()
-        answer = await gateway.operator(
-            "POST", f"/api/v2/admin/tenants/{tenant}/keys", json={"client": "bench", "roles": ["ingest", "owner"]}
-        )
-        answer.raise_for_status()
-        made.append(LoadTenant(tenant, answer.json()["api_key"], weight))
-    async with asyncio.timeout(30):
-        for path in (
-            f"/api/v2/events/receipts/{uuid.uuid4()}",
-            "/api/v2/ml/models/fraud",
-            "/api/v2/analytics/realtime/dashboard",
-        ):
-            while (await gateway.client.get(path, headers={"x-api-key": made[-1].key})).status_code in (401, 503):  # noqa: ASYNC110 - the credential arrives by itself
-                await asyncio.sleep(0.1)
-    return made
 
 
 def main() -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import httpx
@@ -21,8 +19,11 @@ from weir_local.demo.api import Gateway
 from weir_local.demo.report import Measure, environment, write
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
 
-from weir_bench.load_generator import LoadTenant, Phase, PhaseReport, Plan, offer
+from weir_bench.load_generator import Phase, PhaseReport, Plan, offer
+from weir_bench.mesh_books import lag_seconds
 from weir_bench.processes import cpu_seconds
+from weir_bench.shown import show
+from weir_bench.tenants import make_tenants
 
 RATE = 1_000
 SECONDS = 60
@@ -31,7 +32,6 @@ WARM_UP_SECONDS = 30
 BATCH = 20
 FRAUD_PER_SECOND = 20
 FRAUD_BOUND_SECONDS = 0.05
-CONSUMERS = ("fraud", "anomaly", "analytics")
 
 
 async def _main() -> bool:
@@ -39,9 +39,9 @@ async def _main() -> bool:
     cpu_at: dict[str, dict[str, float]] = {}
     reports: dict[str, PhaseReport] = {}
     async with Gateway.of(mesh) as gateway:
-        tenant, key = await _tenant(gateway)
+        tenant = (await make_tenants(gateway, 1))[0]
         plan = Plan(
-            tenants=[LoadTenant(tenant, key)],
+            tenants=[tenant],
             phases=[
                 Phase("warm-up", WARM_UP_SECONDS, RATE, FRAUD_PER_SECOND),
                 Phase("measured", SECONDS, RATE, FRAUD_PER_SECOND),
@@ -60,9 +60,9 @@ async def _main() -> bool:
         async for report in offer(mesh, plan, mesh.state / "bench" / "load", began):
             reports[report.phase] = report
         cpu_at["end"] = cpu_seconds(mesh)
-        lag, settled = await _lag(mesh)
-        purchases = sum(report.purchases.get(tenant, 0) for report in reports.values())
-        orders = await _orders(gateway, tenant, key, purchases)
+        lag, settled = await lag_seconds(mesh), await _drained(mesh)
+        purchases = sum(report.purchases.get(tenant.id, 0) for report in reports.values())
+        orders = await _orders(gateway, tenant.id, tenant.key, purchases)
     load, warm_up = reports["measured"], reports["warm-up"]
     rate = load.accepted / load.seconds
     lost = abs(purchases - orders) + RATE * (WARM_UP_SECONDS + SECONDS) - load.accepted - warm_up.accepted
@@ -87,56 +87,19 @@ async def _main() -> bool:
         load=msgspec.to_builtins(load),
         warm_up=msgspec.to_builtins(warm_up),
     )
-    for measure in measures:
-        value = "-" if measure.value is None else f"{measure.value:g}"
-        print(
-            f"  {'ok ' if measure.met else 'BAD'} {measure.name:<18} {value} {measure.unit} (must be {measure.bound})"
-        )
+    show(measures)
     print("  CPU-us an event: " + ", ".join(f"{name} {value:g}" for name, value in cpu.items()))
     print(f"  {path}")
     return met
 
 
-async def _tenant(gateway: Gateway) -> tuple[str, str]:
-    tenant = f"bench-{secrets.token_hex(4)}"
-    body = {"tenant_id": tenant, "name": "Bench", "tier": "enterprise", "vertical": "electronics"}
-    (await gateway.operator("POST", "/api/v2/admin/tenants", json=body)).raise_for_status()
-    answer = await gateway.operator(
-        "POST", f"/api/v2/admin/tenants/{tenant}/keys", json={"client": "bench", "roles": ["ingest", "owner"]}
-    )
-    answer.raise_for_status()
-    key: str = answer.json()["api_key"]
-    paths = (
-        f"/api/v2/analytics/realtime/dashboard?tenant_id={tenant}",
-        "/api/v2/ml/models/fraud",
-        f"/api/v2/events/receipts/{uuid.uuid4()}",
-    )
-    async with asyncio.timeout(15):
-        for path in paths:
-            while (await gateway.client.get(path, headers={"x-api-key": key})).status_code in (401, 503):  # noqa: ASYNC110 - the credential arrives by itself
-                await asyncio.sleep(0.1)
-    return tenant, key
-
-
-async def _lag(mesh: Mesh) -> tuple[float, float]:
-    """Greatest lag in seconds now, and how long it took until every consumer stood at the end."""
+async def _drained(mesh: Mesh) -> float:
+    """Seconds until every consumer stands at the end."""
     began = time.monotonic()
-    first: float | None = None
-    async with httpx.AsyncClient(timeout=5) as client, asyncio.timeout(120):
-        while True:
-            lags: list[float] = []
-            for service in CONSUMERS:
-                text = (await client.get(f"http://127.0.0.1:{mesh.port(f'{service}-http')}/metrics")).text
-                lags += [
-                    float(line.rsplit(" ", 1)[1])
-                    for line in text.splitlines()
-                    if line.startswith("weir_consumer_time_lag_seconds{") and "weir.ingest.events" in line
-                ]
-            if first is None:
-                first = max(lags, default=0.0)
-            if not any(lags):
-                return first, time.monotonic() - began
+    async with asyncio.timeout(120):
+        while await lag_seconds(mesh) > 0:  # noqa: ASYNC110 - it is another process that changes
             await asyncio.sleep(0.5)
+    return time.monotonic() - began
 
 
 async def _orders(gateway: Gateway, tenant: str, key: str, expected: int) -> int:

@@ -9,12 +9,11 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from weir_common.auth import Action, Principal
 from weir_common.http import MsgspecResponse, principal, tenant_access
-from weir_common.problems import FieldError, InvalidRequest, NotFound
+from weir_common.problems import NotFound
 
 from weir_tenant_admin.domain.ledger import Done, Minute, Place
-from weir_tenant_admin.domain.timeframe import parse_timeframe
 from weir_tenant_admin.entrypoints.documentation import answers
-from weir_tenant_admin.entrypoints.http_service_levels import required_tenant
+from weir_tenant_admin.entrypoints.http_service_levels import required_tenant, required_timeframe
 from weir_tenant_admin.ports import TenantStore
 from weir_tenant_admin.read_ledger import Books, ReadLedger
 
@@ -77,16 +76,7 @@ def ledger_router(read: ReadLedger, store: TenantStore) -> APIRouter:
         """By tenant and minute: what came in, what became of it, what each consumer did, and where the two differ."""
         tenant = required_tenant(caller, tenant_id)
         await tenant_access(request, caller, tenant, Action.SLA_READ)
-        length = parse_timeframe(timeframe)
-        if length is None:
-            raise InvalidRequest(
-                "The timeframe is not one that can be reported.",
-                errors=[
-                    FieldError(
-                        parameter="timeframe", expected="a number and m, h or d, from 5m to 30d", got=timeframe[:80]
-                    )
-                ],
-            )
+        length = required_timeframe(timeframe)
         if await store.tenant(tenant) is None:
             raise NotFound(f"There is no tenant '{tenant}'.")
         return MsgspecResponse(_view(await read(tenant, length), only_differences))

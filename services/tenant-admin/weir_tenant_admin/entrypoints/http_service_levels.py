@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -99,16 +99,7 @@ def service_levels_router(report: ServiceLevelReport, store: TenantStore) -> API
     ) -> Response:
         tenant = required_tenant(caller, tenant_id)
         await tenant_access(request, caller, tenant, Action.SLA_READ)
-        length = parse_timeframe(timeframe)
-        if length is None:
-            raise InvalidRequest(
-                "The timeframe is not one that can be reported.",
-                errors=[
-                    FieldError(
-                        parameter="timeframe", expected="a number and m, h or d, from 5m to 30d", got=timeframe[:80]
-                    )
-                ],
-            )
+        length = required_timeframe(timeframe)
         if await store.tenant(tenant) is None:
             raise NotFound(f"There is no tenant '{tenant}'.")
         return MsgspecResponse(_view(await report(tenant, length), timeframe))
@@ -125,6 +116,19 @@ def required_tenant(caller: Principal, tenant_id: str | None) -> TenantId:
             errors=[FieldError(parameter="tenant_id", expected="a tenant's id", got=(asked or "nothing")[:80])],
         )
     return TenantId(asked)
+
+
+def required_timeframe(timeframe: str) -> timedelta:
+    """The length of a timeframe; ``InvalidRequest`` when it is none that can be reported."""
+    length = parse_timeframe(timeframe)
+    if length is None:
+        raise InvalidRequest(
+            "The timeframe is not one that can be reported.",
+            errors=[
+                FieldError(parameter="timeframe", expected="a number and m, h or d, from 5m to 30d", got=timeframe[:80])
+            ],
+        )
+    return length
 
 
 def _view(report: Report, timeframe: str) -> ReportView:
