@@ -21,7 +21,7 @@ from weir_common.events import (
 from weir_common.events.decode import names_added
 from weir_common.events.document import MAX_DEPTH
 from weir_common.events.repeated_names import may_repeat_names
-from weir_common.events.unknown import MAX_TEMPLATES
+from weir_common.events.unknown import MAX_FIELDS, MAX_TEMPLATES
 
 Document = dict[str, Any]
 Put = Callable[[Document, str, Any], bytes]
@@ -92,6 +92,23 @@ def test_made_up_names_are_all_kept_but_not_all_counted(least: Document) -> None
     decoded = decode_event(encode(least))
     assert len(decoded.event.unknown_fields or ()) == MAX_TEMPLATES + 10
     assert len(decoded.unknown) == MAX_TEMPLATES
+
+
+def test_an_event_of_nothing_but_unknown_fields_is_refused(full: Document, put: Put) -> None:
+    """Their pointers would make it many times as long as it was sent."""
+    place = "/ml_context/model_scores/recommendation/recommendations"
+    assert decode_event(put(full, place, [{"x": 1}] * MAX_FIELDS)).unknown == (f"{place}/*/x",)
+    assert pointers(put(full, place, [{"x": 1}] * (MAX_FIELDS + 1))) == [""]
+    assert pointers(put(full, "/tenant_id", 5)) == ["/tenant_id", ""]
+
+
+def test_no_fault_hides_another(full_2_0: Document, put: Put) -> None:
+    put(full_2_0, GEO, {"lat": 1.5})
+    assert pointers(put(full_2_0, "/ml_context/feature_vectors/user_features", ["x", 1, "y"])) == [
+        "/ml_context/feature_vectors/user_features/0",
+        "/ml_context/feature_vectors/user_features/2",
+        f"{GEO}/lon",
+    ]
 
 
 def test_a_place_is_counted_once_however_many_items_have_it(full: Document, put: Put) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 from weir_common.events import errors_of
+from weir_common.events.all_faults import MAX_ERRORS
 from weir_common.events.event import Event
-from weir_common.events.faults import MAX_ERRORS
 from weir_common.events.shape import Leaf, leaves, shape_of
 from weir_common.problems import FieldError
 

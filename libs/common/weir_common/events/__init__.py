@@ -4,15 +4,15 @@ A field is a line in the part that it belongs to (`user_context`, `transaction_c
 its privacy (`privacy`); a new optional one says ``SINCE_…`` (`part`). Then ``python -m weir_common.events.snapshots``.
 
 - `decode`: a sender's text → the newest event, unknown fields set aside (`unknown`), older versions upcast (`upcast`)
-- `faults`: all that is wrong with a text; `ranges`, `repeated_names`: what a decoder cannot say
+- `all_faults`: all that is wrong with a text; `ranges`, `repeated_names`: what a decoder cannot say
 - `encode`: the event as the log has it
 - `schema`, `snapshots`, `compatibility`: what senders are promised, and that it is kept
 """
 
-from weir_common.events.decode import DecodedEvent, decode_event, event_on_the_log
+from weir_common.events.all_faults import errors_of
+from weir_common.events.decode import DecodedEvent, decode_event, event_on_the_log, repeats_a_name
 from weir_common.events.encode import encode_event
 from weir_common.events.event import Event
-from weir_common.events.faults import errors_of
 from weir_common.events.privacy import FieldPrivacy, field_privacy
 from weir_common.events.rejection import EventRejected
 from weir_common.events.scalars import TenantName
@@ -35,5 +35,6 @@ __all__ = [
     "event_json_schema",
     "event_on_the_log",
     "field_privacy",
+    "repeats_a_name",
     "subject_of",
 ]

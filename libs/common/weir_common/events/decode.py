@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from weir_common.events import version_2_0
-from weir_common.events.document import UNREADABLE, document_of, unreadable
+from weir_common.events.all_faults import errors_of
+from weir_common.events.document import UNREADABLE, document_of, shown, unreadable
 from weir_common.events.encode import encode_event
 from weir_common.events.event import Event
-from weir_common.events.faults import errors_of
 from weir_common.events.ranges import in_range
 from weir_common.events.rejection import EventRejected
 from weir_common.events.repeated_names import may_repeat_names, repeats_names
@@ -23,15 +23,10 @@ from weir_common.events.unknown import set_aside
 from weir_common.events.upcast import has_coordinates, upcast
 from weir_common.events.versions import SCHEMA_VERSIONS, STRUCT_OF
 from weir_common.http import field_error
-
-
-class _Version(msgspec.Struct):
-    schema_version: str = ""
-
+from weir_common.problems import FieldError
 
 _newest: Final = msgspec.json.Decoder(Event)
 _oldest: Final = msgspec.json.Decoder(version_2_0.Event)
-_version: Final = msgspec.json.Decoder(_Version)
 
 
 class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -49,17 +44,9 @@ def decode_event(raw: bytes | msgspec.Raw, *, unique_names: bool = True) -> Deco
     takes: then the last one counts. Whoever encodes the event anyway asks `repeats_a_name` afterwards, which costs less.
     """
     try:
-        event = _newest.decode(raw)
-    except msgspec.ValidationError as error:
-        decoded = _decode_with_care(raw, error)
-    except UNREADABLE as error:
-        raise EventRejected([unreadable(error)]) from error
-    else:
-        # A sender's own field of that name is an unknown one.
-        has_our_field = event.unknown_fields is not None
-        decoded = (
-            _decode_with_unknown_fields(raw) if has_our_field else DecodedEvent(upcast(event), event.schema_version)
-        )
+        decoded = _decode(raw)
+    except EventRejected as rejected:
+        raise EventRejected(errors_of(raw) or rejected.errors) from rejected
     if not in_range(decoded.event) or (unique_names and repeats_a_name(raw, decoded, encode_event(decoded.event))):
         raise EventRejected(errors_of(raw))
     return decoded
@@ -84,28 +71,39 @@ def names_added(decoded: DecodedEvent) -> int:
     return added
 
 
-def _decode_with_care(raw: bytes | msgspec.Raw, error: msgspec.ValidationError) -> DecodedEvent:
-    if "schema_version" in str(error):
-        try:
-            return DecodedEvent(upcast(_oldest.decode(raw)), "2.0")
-        except msgspec.ValidationError:
-            pass  # unknown fields, or no event: both are found out below
-        except UNREADABLE as unread:
-            raise EventRejected([unreadable(unread)]) from unread
+def _decode(raw: bytes | msgspec.Raw) -> DecodedEvent:
+    """Raises `EventRejected` with any one fault."""
+    try:
+        event = _newest.decode(raw)
+        if event.unknown_fields is None:
+            return DecodedEvent(upcast(event), event.schema_version)
+        # Otherwise a sender has a field of that name, which is as unknown as any other.
+    except msgspec.ValidationError as error:
+        if "schema_version" in str(error) and (decoded := _decode_2_0(raw)) is not None:
+            return decoded
+    except UNREADABLE as error:
+        raise EventRejected([unreadable(error)]) from error
     return _decode_with_unknown_fields(raw)
+
+
+def _decode_2_0(raw: bytes | msgspec.Raw) -> DecodedEvent | None:
+    try:
+        return DecodedEvent(upcast(_oldest.decode(raw)), "2.0")
+    except (*UNREADABLE, msgspec.ValidationError):
+        return None
 
 
 def _decode_with_unknown_fields(raw: bytes | msgspec.Raw) -> DecodedEvent:
     document = document_of(raw)
     version = document.get("schema_version")
     if version not in SCHEMA_VERSIONS:
-        raise EventRejected(errors_of(raw))
+        raise EventRejected([FieldError("/schema_version", "a known version", shown(version))])
     try:
         unknown = set_aside(document, shape_of(STRUCT_OF[version]), version)
         known = msgspec.json.encode(document)
         event = upcast(_oldest.decode(known) if version == "2.0" else _newest.decode(known))
     except msgspec.ValidationError as error:
-        raise EventRejected(errors_of(raw) or [field_error(error)]) from error
+        raise EventRejected([field_error(error)]) from error
     except RecursionError as error:
         raise EventRejected([unreadable(error)]) from error
     if unknown.fields:

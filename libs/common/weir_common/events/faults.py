@@ -1,49 +1,23 @@
-"""Every fault of an event, not only the first. Slow, so only asked about events that are known to be wrong."""
+"""Plain values held against a shape: where they differ, what is right, and what came."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
 
 from weir_common.events import ranges
-from weir_common.events.document import MAX_DEPTH, MAX_SHOWN, TOO_DEEP, document_of, is_deeper, shown
-from weir_common.events.rejection import EventRejected
-from weir_common.events.repeated_names import repeated_names
-from weir_common.events.shape import Leaf, ListOf, Member, ObjectOf, Shape, shape_of
-from weir_common.events.upcast import GEOLOCATION, half_a_coordinate
-from weir_common.events.versions import SCHEMA_VERSION, SCHEMA_VERSIONS, STRUCT_OF, is_newer
+from weir_common.events.document import MAX_SHOWN, shown
+from weir_common.events.shape import Leaf, ListOf, Member, ObjectOf, Shape
+from weir_common.events.versions import SCHEMA_VERSION, SCHEMA_VERSIONS, is_newer
 from weir_common.http import field_error
 from weir_common.problems import FieldError
 
-MAX_ERRORS: Final = 50
-"""A list of ten thousand wrong numbers is told by its first fifty."""
-
 _PATTERN_END: Final = r"(?!\\n)"  # says in Python what `$` says in JSON Schema
 _LEAP_SECOND: Final = "an RFC 3339 date-time without leap second: send :59.999999"
-
-
-def errors_of(raw: bytes | msgspec.Raw) -> list[FieldError]:
-    """All that is wrong with an event's text, at most MAX_ERRORS, in the schema's order; empty if it is a valid event."""
-    try:
-        document = document_of(raw)
-    except EventRejected as rejected:
-        return list(rejected.errors)
-    if is_deeper(document, MAX_DEPTH):
-        return [TOO_DEEP]
-    version = document.get("schema_version")
-    if version not in SCHEMA_VERSIONS:
-        version = SCHEMA_VERSION  # its own fault is found below; the rest is judged by the newest
-    faults = chain(
-        faults_of(document, shape_of(STRUCT_OF[version]), version),
-        _faults_across_fields(document, version),
-        (FieldError(pointer, "a name that occurs once", "the name again") for pointer in repeated_names(raw)),
-    )
-    return list(islice(faults, MAX_ERRORS))
 
 
 def faults_of(value: Any, shape: Shape, version: str, pointer: str = "") -> Iterator[FieldError]:
@@ -106,16 +80,6 @@ def _explained(error: FieldError, value: Any, leaf: Leaf, pointer: str) -> Field
     elif isinstance(value, str) and ":60" in value and "date-time" in expected:
         expected = _LEAP_SECOND
     return FieldError(pointer, expected, (error.got or shown(value))[:MAX_SHOWN])
-
-
-def _faults_across_fields(document: dict[str, Any], version: str) -> Iterator[FieldError]:
-    if version == "2.0":
-        place: Any = document
-        for name in GEOLOCATION.split("/")[1:]:
-            place = place.get(name) if isinstance(place, dict) else None
-        fault = half_a_coordinate(place.get("lat"), place.get("lon")) if isinstance(place, dict) else None
-        if fault is not None:
-            yield fault
 
 
 def _one_of(choices: tuple[str, ...]) -> str:

@@ -42,7 +42,7 @@ def repeats_names(raw: bytes | msgspec.Raw) -> bool:
 
 def repeated_names(raw: bytes | msgspec.Raw) -> list[str]:
     """Pointers of all members that occur more than once in their object."""
-    return list(_repeated(_read(raw, _Members), ""))
+    return list(_repeated(_read(raw, _Members), "")) if repeats_names(raw) else []
 
 
 def _read(raw: bytes | msgspec.Raw, on_object: Callable[[list[tuple[str, Any]]], Any]) -> Any:

@@ -12,9 +12,16 @@ from weir_common.events.faults import fits
 from weir_common.events.rejection import EventRejected
 from weir_common.events.shape import ListOf, Member, ObjectOf, Shape
 from weir_common.events.versions import is_newer
+from weir_common.problems import FieldError
 
 MAX_TEMPLATES: Final = 50
 """Different places counted per event: a sender who makes up names must not make up as many time series."""
+
+
+MAX_FIELDS: Final = 1_000
+"""Each is kept with its pointer, so more would make an event grow beyond what the log takes."""
+
+TOO_MANY: Final = FieldError("", f"at most {MAX_FIELDS} unknown fields", "more")
 
 
 @dataclass(slots=True)
@@ -25,7 +32,9 @@ class Unknown:
     templates: dict[str, None] = field(default_factory=dict)
 
     def add(self, path: list[str | int], value: Any) -> None:
-        """Keep one value; `EventRejected` if it is nested too deep for those who read it later."""
+        """Keep one value; `EventRejected` if there are too many, or it is nested too deep for those who read it later."""
+        if len(self.fields) == MAX_FIELDS:
+            raise EventRejected([TOO_MANY])
         if is_deeper(value, MAX_DEPTH - len(path)):
             raise EventRejected([TOO_DEEP])
         tokens = [str(step) if isinstance(step, int) else escape(step) for step in path]
