@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from weir_common.events import EventRejected, decode_event, encode_event, errors_of, subject_of
-from weir_common.events.decode import repeats_a_name
+from weir_common.events import EventRejected, decode_event, encode_event, errors_of, repeats_a_name, subject_of
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.problems import FieldError
 
