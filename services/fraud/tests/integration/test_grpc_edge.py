@@ -184,7 +184,7 @@ def as_in_the_service() -> Iterator[None]:
 async def test_a_decision_takes_less_than_fifty_milliseconds(channel: grpc.aio.Channel, tenant: TenantId) -> None:
     """Open loop at 100 a second, from the moment at which a call should have been made: p99 < 50 ms, stored and explained."""
     await ask(channel, tenant, event(tenant))
-    rate, count, rounds = 100, 400, 5
+    rate, count, rounds = 100, 400, 3
 
     async def one(due: float) -> float:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -192,9 +192,9 @@ async def test_a_decision_takes_less_than_fifty_milliseconds(channel: grpc.aio.C
         return time.perf_counter() - due
 
     tails: list[float] = []
-    # The best of the rounds: what it can do is asked here, not what else this machine does. Under load `make bench-smoke` asks.
-    while len(tails) < rounds and min(tails, default=1.0) >= 0.05:
+    for _ in range(rounds):
         start = time.perf_counter() + 0.05
         taken = sorted(await asyncio.gather(*(one(start + number / rate) for number in range(count))))
         tails.append(taken[int(count * 0.99)])
-    assert min(tails) < 0.05, f"p99 of each round: {', '.join(f'{tail:.4f} s' for tail in tails)}"
+    # The median of the rounds: one stall of a shared machine's disk is longer than a round's hundredth part.
+    assert sorted(tails)[rounds // 2] < 0.05, f"p99 of each round: {', '.join(f'{tail:.4f} s' for tail in tails)}"
