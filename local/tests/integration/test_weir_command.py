@@ -103,3 +103,13 @@ def test_a_launcher_that_is_killed_leaves_no_lock_and_no_process(make_checkout: 
         assert checkout.states() == {"postgres": "running", "valkey": "running"}
     checkout.run("down")
     assert Processes(checkout.state).marked() == [], f"killed after {pause:.2f} s"
+
+
+@pytest.mark.parametrize("command", ["demo", "ledger"])
+def test_a_command_that_needs_the_mesh_says_so_in_one_line(make_checkout: Any, command: str) -> None:
+    with make_checkout("empty").start(command) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "weir up" in errors or "weir status" in errors
+    assert "Traceback" not in errors
+    assert output == ""

@@ -18,9 +18,13 @@ _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _RETRY_SECONDS = 60.0
 
 
+class MeshNotRunning(RuntimeError):
+    """Nothing listens where this checkout's gateway would."""
+
+
 @dataclass
 class Gateway:
-    """One HTTP client; use as an async context."""
+    """One HTTP client; use as an async context. Entering it raises `MeshNotRunning` if there is no gateway."""
 
     client: httpx.AsyncClient
     operator_key: str
@@ -37,6 +41,11 @@ class Gateway:
 
     async def __aenter__(self) -> Gateway:
         await self.client.__aenter__()
+        try:
+            await self.client.get("/")
+        except httpx.ConnectError as error:
+            await self.client.aclose()
+            raise MeshNotRunning(f"nothing listens on {self.client.base_url}: start the mesh with `weir up`") from error
         return self
 
     async def __aexit__(self, *exception: Any) -> None:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from weir_local.demo import attacks, recompute, report, shoppers
-from weir_local.demo.api import Gateway
+from weir_local.demo.api import Gateway, MeshNotRunning
 from weir_local.demo.replay import Sent, replay
 from weir_local.demo.report import Measure, quantile
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
@@ -32,6 +32,7 @@ FRAUD_BOUND_SECONDS = 0.05
 FIND_SECONDS = 20.0
 
 console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 Measures = list[Measure]
 
@@ -47,7 +48,11 @@ def demo(
     state = default_state_directory(os.environ, Path.cwd())
     mesh = Mesh.at(state, default_cache_directory(os.environ))
     console.quiet = json_
-    met = asyncio.run(_demo(mesh, rate))
+    try:
+        met = asyncio.run(_demo(mesh, rate))
+    except MeshNotRunning as error:
+        errors.print(f"[red]weir:[/] {error}", soft_wrap=True)
+        raise typer.Exit(2) from error
     if json_:
         print((mesh.state / "demo-report.json").read_text())
     raise typer.Exit(0 if met else 1)
@@ -90,6 +95,7 @@ async def _demo(mesh: Mesh, rate: float) -> bool:
             fates=dict(sent.fates),
             sent=sent.sent,
             unexpected=sent.unexpected[:20],
+            fraud_failures=dict(sent.fraud_failures),
             outcomes=dict(Counter(outcome for _, outcome in outcomes.values())),
             dashboards=dashboards,
             attacks=verdicts,
@@ -365,6 +371,7 @@ def _measures(
         Measure("endpoints_answering", answering, "endpoints", "== 8", answering == 8, "status below 300 through the gateway, over TLS"),
         Measure("services_in_one_trace", len(trace["services"]), "services", ">= 5", len(trace["services"]) >= 5, "gateway, ingest, fraud, anomaly, analytics in the trace of one payment"),
         Measure("fraud_p99", p99, "s", f"<= {FRAUD_BOUND_SECONDS}", p99 is not None and p99 <= FRAUD_BOUND_SECONDS, f"{len(sent.fraud_seconds)} decisions over the gateway while the replay ran, client's clock"),
+        Measure("decisions_unanswered", sent.fraud_failures.total(), "decisions", "== 0", not sent.fraud_failures, "payments for which the shop waited and got no decision"),
         Measure("foreign_tenant_status", foreign, "HTTP status", "== 403", foreign == 403, "a tenant's key on another tenant's dashboard"),
         Measure("export_fulfilled", int(export["status"] == "fulfilled"), "requests", "== 1", export["status"] == "fulfilled" and exported > 0, "one access request with records from the archive"),
         Measure("plan_answered", int(plan["status"] == 200), "plans", "== 1", plan["status"] == 200, "a scaling plan, dry run"),

@@ -31,6 +31,8 @@ class Sent:
     arrived: dict[str, float] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
     fraud_seconds: list[float] = field(default_factory=list)
+    fraud_failures: Counter[str] = field(default_factory=Counter)
+    """Why a payment got no decision, and how often."""
     outcomes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -97,10 +99,13 @@ async def _score(gateway: Gateway, key: str, event: Event, result: Sent) -> None
         answer = await gateway.client.post(
             "/api/v2/ml/inference/fraud", content=msgspec.json.encode(event), headers={"x-api-key": key}
         )
-    except httpx.HTTPError:
-        return  # the shop goes on without an answer; the stream scores the payment
-    if answer.status_code == 200:
-        result.fraud_seconds.append(time.perf_counter() - began)
+    except httpx.HTTPError as error:
+        result.fraud_failures[repr(error)] += 1  # the shop goes on without an answer; the stream scores the payment
+    else:
+        if answer.status_code == 200:
+            result.fraud_seconds.append(time.perf_counter() - began)
+        else:
+            result.fraud_failures[f"{answer.status_code} {answer.text[:200]}"] += 1
 
 
 async def _send(gateway: Gateway, key: str, batch: Sequence[Event], result: Sent, *, expected: str) -> None:
