@@ -74,6 +74,7 @@ def addresses(service: str) -> Addresses:
         lake=STATE / "lake",
         exports=STATE / "exports",
         exports_key=CONFIG / "secrets" / "export-keys",
+        privacy_key=CONFIG / "secrets" / "privacy-key",
         # Trained and tested when the image was built: the training's libraries are not in it.
         models=Path("/opt/weir/models"),
         otlp=f"http://otel-collector.{OBSERVABILITY}:4317",

@@ -36,6 +36,7 @@ ADDRESSES = Addresses(
     lake=Path("/lake"),
     exports=Path("/exports"),
     exports_key=Path("/run/exports.key"),
+    privacy_key=Path("/run/privacy.key"),
     models=Path("/models"),
 )
 

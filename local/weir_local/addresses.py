@@ -39,6 +39,7 @@ def addresses(mesh: Mesh) -> Addresses:
         lake=mesh.folder("lake"),
         exports=mesh.folder("exports", mode=0o700),
         exports_key=certificates.exports_key(mesh),
+        privacy_key=certificates.privacy_key(mesh),
         models=mesh.folder("models"),
         otlp=f"http://{LOCALHOST}:{mesh.port('traces-otlp')}",
         traces_url=f"http://{LOCALHOST}:{mesh.port('traces-http')}",

@@ -117,6 +117,11 @@ def exports_key(mesh: Mesh) -> Path:
     return mesh.secret_file("exports.key", lambda: secrets.token_bytes(32))
 
 
+def privacy_key(mesh: Mesh) -> Path:
+    """32 random bytes: the root of the keys that seal personal data."""
+    return mesh.secret_file("privacy.key", lambda: secrets.token_bytes(32))
+
+
 def _leaf(mesh: Mesh, name: str, authority: str, sans: list[x509.GeneralName], usage: x509.ObjectIdentifier) -> Pair:
     issuer = ca(mesh, authority)
     folder = mesh.secrets_folder() / "ca"

@@ -52,6 +52,7 @@ class Addresses:
     lake: Path
     exports: Path
     exports_key: Path
+    privacy_key: Path
     models: Path
     otlp: str | None = None
     """URL of the OTLP gRPC receiver."""
@@ -103,6 +104,8 @@ def service_environment(service: str, addresses: Addresses, passwords: Passwords
 
 def _extra(service: str, addresses: Addresses, owner_dsn: str) -> dict[str, str]:
     match service:
+        case "ingest":
+            return {"PRIVACY__ROOT_KEY_PATH": str(addresses.privacy_key)}
         case "fraud":
             return {"MODEL_DIR": str(addresses.models)}
         case "analytics":

@@ -44,6 +44,7 @@ class Action(StrEnum):
 
     EVENTS_WRITE = "events:write"
     EVENTS_READ = "events:read"
+    QUARANTINE_MANAGE = "quarantine:manage"
     FRAUD_SCORE = "fraud:score"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"

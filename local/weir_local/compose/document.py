@@ -23,7 +23,7 @@ _PLANTED: Final = "planted-password"
 _NOTICE: Final = "# Written by `make manifests` (local/weir_local/compose/document.py). First `make compose-secrets`, then `docker compose up`.\n"
 
 SECRET_FILES: Final = {
-    "ingest": ("jwks.json",),
+    "ingest": ("jwks.json", "privacy.key"),
     "fraud": ("jwks.json",),
     "anomaly": ("jwks.json",),
     "analytics": ("jwks.json",),
@@ -50,6 +50,7 @@ def addresses(service: str) -> Addresses:
         lake=Path("/var/lib/weir/lake"),
         exports=Path("/var/lib/weir/exports"),
         exports_key=SECRETS / "exports.key",
+        privacy_key=SECRETS / "privacy.key",
         models=Path("/opt/weir/models"),
         otlp="http://traces:4317",
         traces_url="http://traces:16686",

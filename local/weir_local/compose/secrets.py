@@ -40,6 +40,7 @@ def make(root: Path) -> Path:
         "jwt-signing.pem": certificates.signing_key(mesh),
         "operator-api-key": certificates.bootstrap_key(mesh),
         "exports.key": certificates.exports_key(mesh),
+        "privacy.key": certificates.privacy_key(mesh),
         "gateway.pem": server.certificate,
         "gateway-key.pem": server.key,
         "ca.pem": certificates.ca(mesh).certificate,

@@ -393,7 +393,7 @@ def _show(
     fates = sent.fates
     console.print(
         f"\n[bold]events[/]  sent {sent.sent:,} · accepted {fates['accepted']:,} · duplicates {fates['duplicate']:,} · "
-        f"rejected {fates['invalid']:,} · in {sent.seconds:.0f} s"
+        f"in quarantine {fates['quarantined']:,} · in {sent.seconds:.0f} s"
     )
     p50, p95, p99 = (quantile(sent.fraud_seconds, share) for share in (0.5, 0.95, 0.99))
     if p50 is not None and p95 is not None and p99 is not None:

@@ -90,7 +90,7 @@ async def _tenant(
             # A client that did not see the answer sends the batch again.
             await _send(gateway, key, batch, result, expected="duplicate")
         if chance.random() < BROKEN_SHARE * BATCH:
-            await _send(gateway, key, [_broken(batch[0], chance)], result, expected="invalid")
+            await _send(gateway, key, [_broken(batch[0], chance)], result, expected="quarantined")
 
 
 async def _score(gateway: Gateway, key: str, event: Event, result: Sent) -> None:

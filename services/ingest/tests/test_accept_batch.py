@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Unavailable
 from weir_ingest.accept_batch import AcceptBatch, Status, TenantMismatch
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
+from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
 
@@ -40,6 +43,24 @@ class MemoryLog:
             self.records.append(record)
             outcomes.append(Position(record.topic, record.partition or 0, len(self.records)))
         return outcomes
+
+
+class NoQuarantine:
+    """Must not be asked by those who did not ask for it."""
+
+    async def keep(self, tenant_id: TenantId, refusals: Sequence[Refusal], refused_at: datetime) -> list[UUID | None]:
+        raise AssertionError("asked to keep")
+
+
+class Shelf:
+    """Keeps all but the last."""
+
+    def __init__(self) -> None:
+        self.kept: list[Refusal] = []
+
+    async def keep(self, tenant_id: TenantId, refusals: Sequence[Refusal], refused_at: datetime) -> list[UUID | None]:
+        self.kept += refusals[:-1]
+        return [*(uuid.uuid4() for _ in refusals[:-1]), None]
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -77,7 +98,7 @@ def receipts() -> MemoryReceipts:
 
 @pytest.fixture
 def accept(log: MemoryLog, receipts: MemoryReceipts) -> AcceptBatch:
-    return AcceptBatch(log, receipts, LedgerBook(log), BatchLimits(max_events_in_flight=10))
+    return AcceptBatch(log, receipts, LedgerBook(log), NoQuarantine(), BatchLimits(max_events_in_flight=10))
 
 
 async def test_the_event_goes_on_in_the_newest_version_with_what_no_schema_knows(
@@ -103,6 +124,23 @@ async def test_one_bad_event_does_not_fail_the_others(accept: AcceptBatch, log: 
     assert [result.index for result in results] == [0, 1, 2, 3]
     assert results[2].errors[0].pointer == "/schema_version"
     assert len(log.records) == 2
+
+
+async def test_what_is_refused_is_kept_if_there_is_room_and_it_can_be_mended(log: MemoryLog) -> None:
+    shelf = Shelf()
+    accept = AcceptBatch(log, MemoryReceipts(), LedgerBook(log), shelf, BatchLimits())
+    sent = [raw(event(schema_version="1")), raw(event()), b"not json", b"[]", raw(event(schema_version="7"))]
+    results = await accept(TENANT, sent, quarantine=True)
+    assert [result.status for result in results] == ["quarantined", "accepted", "invalid", "invalid", "invalid"]
+    assert [result.quarantine_id is not None for result in results] == [True, False, False, False, False]
+    assert [error.pointer for error in results[0].errors] == ["/schema_version"]
+    assert [refusal.text for refusal in shelf.kept] == [sent[0]]
+    assert len(log.records) == 1
+
+
+async def test_an_atomic_request_keeps_nothing(accept: AcceptBatch) -> None:
+    results = await accept(TENANT, [raw(event(schema_version="1")), raw(event())], atomic=True, quarantine=True)
+    assert [result.status for result in results] == ["invalid", "not_taken"]
 
 
 async def test_a_repeat_in_the_batch_and_after_it_is_a_duplicate_with_the_first_receipt(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -33,9 +34,10 @@ from weir_common.telemetry import meter, traceparent_of
 
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.drift import DriftPlaces
+from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
-from weir_ingest.ports import Book, EventLog, ReceiptStore
+from weir_ingest.ports import Book, EventLog, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class Status(StrEnum):
     UNAVAILABLE = "unavailable"
     NOT_TAKEN = "not_taken"
     THROTTLED = "throttled"
+    QUARANTINED = "quarantined"
 
 
 class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +60,7 @@ class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``unavailable``: the log did not acknowledge in time, send the event again. ``not_taken``: nothing is wrong with it, but
     with another of the same atomic request. ``throttled``: the tenant's quota is used up, send it again later.
+    ``quarantined``: as wrong as ``invalid``, but kept, to be mended and sent on by ``quarantine_id``.
     """
 
     index: int
@@ -64,6 +68,7 @@ class EventResult(msgspec.Struct, frozen=True, omit_defaults=True):
     event_id: str = ""
     receipt: Receipt | None = None
     errors: list[FieldError] = []
+    quarantine_id: UUID | None = None
 
 
 class TenantMismatch(Forbidden):
@@ -76,7 +81,10 @@ class TenantMismatch(Forbidden):
 class AcceptBatch:
     """The use case. Bounded: above ``max_events_in_flight`` new batches are told to come back."""
 
-    def __init__(self, event_log: EventLog, receipts: ReceiptStore, book: Book, limits: BatchLimits) -> None:
+    def __init__(
+        self, event_log: EventLog, receipts: ReceiptStore, book: Book, quarantine: Quarantine, limits: BatchLimits
+    ) -> None:
+        self._quarantine = quarantine
         self._log = event_log
         self._receipts = receipts
         self._book = book
@@ -107,7 +115,13 @@ class AcceptBatch:
         )
 
     async def __call__(
-        self, tenant_id: TenantId, events: Sequence[SentEvent], *, atomic: bool = False, granted: int | None = None
+        self,
+        tenant_id: TenantId,
+        events: Sequence[SentEvent],
+        *,
+        atomic: bool = False,
+        granted: int | None = None,
+        quarantine: bool = False,
     ) -> list[EventResult]:
         """Results in the order of ``events``. Raises ``TenantMismatch`` (nothing taken) or ``Unavailable`` (overload).
 
@@ -115,13 +129,19 @@ class AcceptBatch:
 
         ``atomic``: one invalid event and none is taken; and if the log does not acknowledge all, none is reported as accepted
         (those that it has are on the log, and are duplicates when the request is repeated).
+
+        ``quarantine``: keep what is refused; not with ``atomic``, whose sender keeps all of it.
         """
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
         self._in_flight += len(events)
-        accepted_at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        now = datetime.now(UTC)
+        accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        refused: dict[int, Refusal] = {}
         try:
-            results = await self._accept(tenant_id, events[:granted], atomic, accepted_at)
+            results = await self._accept(tenant_id, events[:granted], atomic, accepted_at, refused)
+            if quarantine and not atomic and refused:
+                await self._keep(tenant_id, refused, results, now)
         finally:
             self._in_flight -= len(events)
         results += [EventResult(index, Status.THROTTLED) for index in range(len(results), len(events))]
@@ -132,8 +152,14 @@ class AcceptBatch:
         return results
 
     async def _accept(
-        self, tenant_id: TenantId, events: Sequence[SentEvent], atomic: bool, accepted_at: str
+        self,
+        tenant_id: TenantId,
+        events: Sequence[SentEvent],
+        atomic: bool,
+        accepted_at: str,
+        refused: dict[int, Refusal],
     ) -> list[EventResult]:
+        """Fills ``refused`` with what could be kept of invalid events, by their index."""
         results: dict[int, EventResult] = {}
         first_of: dict[EventId, int] = {}
         repeats: dict[int, EventId] = {}
@@ -147,6 +173,8 @@ class AcceptBatch:
                 )
             if isinstance(judged, InvalidEvent):
                 results[index] = EventResult(index, Status.INVALID, judged.event_id, errors=list(judged.errors))
+                if judged.refusal is not None:
+                    refused[index] = judged.refusal
             elif judged.event_id in first_of:
                 repeats[index] = judged.event_id
             else:
@@ -176,6 +204,17 @@ class AcceptBatch:
             status = Status.DUPLICATE if first.status is Status.ACCEPTED else first.status
             results[index] = EventResult(index, status, event_id, first.receipt)
         return [results[index] for index in range(len(events))]
+
+    async def _keep(
+        self, tenant_id: TenantId, refused: Mapping[int, Refusal], results: list[EventResult], refused_at: datetime
+    ) -> None:
+        """What is kept is no longer invalid but quarantined; what is not stays its sender's to mend."""
+        kept = await self._quarantine.keep(tenant_id, list(refused.values()), refused_at)
+        for index, quarantine_id in zip(refused, kept, strict=True):
+            if quarantine_id is not None:
+                results[index] = msgspec.structs.replace(
+                    results[index], status=Status.QUARANTINED, quarantine_id=quarantine_id
+                )
 
     def _count_drift(self, tenant_id: TenantId, events: Iterable[ValidEvent]) -> None:
         """Which versions come, and which fields that no schema knows: what a merchant's release changed unannounced."""

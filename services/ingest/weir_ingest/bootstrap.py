@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from weir.ingest.v1 import ingest_pb2_grpc
@@ -15,14 +16,20 @@ from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.gateway_check import GatewayCheck
 from weir_common.grpc import GrpcServer
 from weir_common.http import create_app
+from weir_common.ids import TenantId
+from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
-from weir_common.kafka.topics import ensure_topics
+from weir_common.kafka.topics import REFUSED, ensure_topics
 from weir_common.metering import RequestMeter
+from weir_common.migrations import migrate
+from weir_common.postgres import postgres_pool
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
 from weir_ingest.accept_batch import AcceptBatch
+from weir_ingest.adapters.postgres_quarantine import SCHEMA, PostgresQuarantine, PostgresRefusedWriter
+from weir_ingest.adapters.quarantine_seal import QuarantineSeal, root_key
 from weir_ingest.adapters.valkey_answers import ValkeyAnswers
 from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
@@ -30,9 +37,16 @@ from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
+from weir_ingest.entrypoints.http_quarantine import quarantine_router
+from weir_ingest.forget_refused import ForgetRefused
 from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
+from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
+from weir_ingest.mend_refused import MendRefused
 from weir_ingest.settings import IngestSettings
+from weir_ingest.store_refused import StoreRefused
+
+SERVICE = "ingest"
 
 _DESCRIPTION = "The front door of Weir: validates events, gives each its own result, and keeps what it accepted."
 
@@ -41,7 +55,9 @@ _DESCRIPTION = "The front door of Weir: validates events, gives each its own res
 async def build(settings: IngestSettings) -> AsyncIterator[Service]:
     """Everything ingest is made of; closed in reverse."""
     async with AsyncExitStack() as stack:
+        await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_ingest")
         await ensure_topics(settings.kafka)
+        pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
         event_log = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-ingest"))
         # Audit and counts have a producer of their own, so that a flood of events does not delay them.
@@ -50,15 +66,33 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))
         readiness = Readiness()
         # Valkey is no part of it: without receipts repeats are dropped downstream, and events are still accepted.
+        # Nor is PostgreSQL: the log keeps refusals until it is back.
         readiness.add("credentials", directory.health)
 
         receipts = ValkeyReceipts(valkey, ttl_seconds=settings.receipts.ttl_seconds)
         book = LedgerBook(side)
-        accept = AcceptBatch(event_log, receipts, book, settings.limits)
+        seal = QuarantineSeal(root_key(settings.privacy.root_key_path))
+        store = PostgresQuarantine(pool)
+        room = QuarantineRoom(store, settings.quarantine)
+        accept = AcceptBatch(
+            event_log, receipts, book, KeepRefused(side, seal, room, settings.quarantine), settings.limits
+        )
+        retention = timedelta(seconds=settings.quarantine.retention_seconds)
+        consumer = Consumer(
+            service=SERVICE,
+            name="quarantine",
+            topics=[REFUSED],
+            handler=StoreRefused(lambda transaction: PostgresRefusedWriter(transaction, retention=retention)),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=settings.kafka,
+            publisher=side,
+        )
+        forget = ForgetRefused(store, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         quota = GrantQuota(ValkeyQuotas(valkey), quotas_by_plan(directory.tenant))
-        meter, audit = RequestMeter(side, "ingest"), AuditTrail(side, "ingest")
+        meter, audit = RequestMeter(side, SERVICE), AuditTrail(side, SERVICE)
         app = create_app(
-            service="ingest",
+            service=SERVICE,
             title="Weir ingest",
             description=_DESCRIPTION,
             readiness=readiness,
@@ -68,6 +102,9 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             max_body_bytes=settings.limits.max_body_bytes,
         )
         app.include_router(ingest_router(receipts))
+        limit = settings.limits.max_event_bytes
+        mend = MendRefused(store, seal, accept, max_event_bytes=limit)
+        app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))
         describe(app, "POST", PATH, batch_operation(), schemas={"EventResults": RESULTS_SCHEMA})
         answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
         events = DirectEndpoint(
@@ -89,13 +126,13 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
                     ingest_pb2_grpc.add_IngestServiceServicer_to_server,
                     IngestServicer(accept, quota, receipts, authenticator, audit, settings.limits),
                 ),
-                partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData()),
+                partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData(store, seal)),
             ],
             ["weir.ingest.v1.IngestService", "weir.privacy.v1.SubjectDataService"],
             readiness,
         )
         yield Service(
-            name="ingest",
+            name=SERVICE,
             readiness=readiness,
             http=GatewayCheck(events, authenticator),
             grpc=server,
@@ -103,5 +140,8 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("request counts", meter.run),
                 BackgroundTask("ledger", book.run),
+                BackgroundTask("quarantine", consumer.run),
+                BackgroundTask("room in the quarantine", room.run),
+                BackgroundTask("end of the quarantine", forget.run),
             ),
         )

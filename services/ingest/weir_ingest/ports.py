@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 
 from weir_ingest.domain.idempotency import Claim, KeptAnswer
+from weir_ingest.domain.quarantine import HeldEvent, HeldState, ReasonTotal, Refusal, RefusedEvent, Selection
 from weir_ingest.domain.quota import Draw, Quota
 from weir_ingest.domain.receipt import Receipt
 
@@ -65,4 +68,84 @@ class QuotaStore(Protocol):
 
     async def draw(self, tenant_id: TenantId, quota: Quota, events: int, bytes_: int) -> Draw:
         """Take up to so many events and bytes; neither waits for the other. ``RetryError`` as above."""
+        ...
+
+
+class Quarantine(Protocol):
+    """Keeps what was refused."""
+
+    async def keep(self, tenant_id: TenantId, refusals: Sequence[Refusal], refused_at: datetime) -> list[UUID | None]:
+        """Its id in the quarantine, durable; None where it could not be kept (no room, or the log does not answer)."""
+        ...
+
+
+class Seal(Protocol):
+    """Closes and opens the text of a refused event, under a key of its tenant."""
+
+    def fingerprint(self, tenant_id: TenantId, text: bytes) -> bytes:
+        """32 bytes, the same for the same text; of no use to who has not the key."""
+        ...
+
+    def index(self, tenant_id: TenantId, subject: str) -> bytes:
+        """A keyed digest by which a person's events are found again."""
+        ...
+
+    def close(self, tenant_id: TenantId, quarantine_id: UUID, text: bytes) -> bytes:
+        """Authenticated, bound to its tenant and entry."""
+        ...
+
+    def open(self, tenant_id: TenantId, quarantine_id: UUID, sealed: bytes) -> bytes:
+        """The text; ``StopError`` if it was closed under another key, for another tenant or entry, or changed."""
+        ...
+
+
+class QuarantineStore(Protocol):
+    """The quarantine's entries. Every call: ``RetryError`` when the store does not answer in time."""
+
+    async def page(
+        self,
+        tenant_id: TenantId,
+        selection: Selection,
+        *,
+        states: Sequence[HeldState],
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+    ) -> list[HeldEvent]:
+        """Newest refusal first, without the sealed texts; ``after``: time and id of the last of the page before."""
+        ...
+
+    async def get(self, tenant_id: TenantId, quarantine_id: UUID) -> HeldEvent | None:
+        """With its sealed text."""
+        ...
+
+    async def held(self, tenant_id: TenantId, selection: Selection, *, limit: int) -> list[HeldEvent]:
+        """What is held of a selection, oldest first, with the sealed texts."""
+        ...
+
+    async def of_subjects(self, tenant_id: TenantId, subjects: Sequence[bytes], *, limit: int) -> list[HeldEvent]:
+        """A person's events that still have their text, by their keyed digests."""
+        ...
+
+    async def reasons(self, tenant_id: TenantId, *, limit: int) -> list[ReasonTotal]:
+        """What is wrong with what is held, the most frequent first."""
+        ...
+
+    async def settle(self, tenant_id: TenantId, quarantine_ids: Sequence[UUID], state: HeldState) -> int:
+        """Entries that are held become replayed or discarded, and their texts are deleted; how many did."""
+        ...
+
+    async def usage(self, tenant_id: TenantId, *, at_most: int) -> tuple[int, int]:
+        """How many are held, counted up to ``at_most``, and their bytes."""
+        ...
+
+    async def forget(self, tenant_id: TenantId, now: datetime, *, limit: int) -> int:
+        """Delete up to ``limit`` entries that have expired; how many were."""
+        ...
+
+
+class RefusedWriter(Protocol):
+    """Writes refusals in the transaction that moves the consumer's offset."""
+
+    async def write(self, tenant_id: TenantId, refused: Sequence[RefusedEvent]) -> None:
+        """A new entry each, or one more sighting of an entry that is there."""
         ...

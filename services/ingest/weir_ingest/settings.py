@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
-from weir_common.settings import EdgeSettings, Section, ValkeySettings, service_config
+from weir_common.settings import Section, ServiceSettings, ValkeySettings, service_config
 
 
 class BatchLimits(Section):
@@ -28,7 +30,23 @@ class IdempotencySettings(Section):
     ttl_seconds: int = Field(default=86_400, ge=60)
 
 
-class IngestSettings(EdgeSettings):
+class PrivacySettings(Section):
+    """``root_key_path`` holds 32 bytes, from which the keys that seal personal data are derived."""
+
+    root_key_path: Path
+
+
+class QuarantineLimits(Section):
+    """What one tenant may have in quarantine, and for how long."""
+
+    max_events: int = Field(default=100_000, ge=1)
+    max_bytes: int = Field(default=256 * 1_048_576, ge=1)
+    retention_seconds: int = Field(default=14 * 86_400, ge=60)
+    acknowledge_timeout_seconds: float = Field(default=2.0, gt=0)
+    """For the log; what it does not take in that time is the sender's to mend."""
+
+
+class IngestSettings(ServiceSettings):
     """All of ingest's settings."""
 
     model_config = service_config("WEIR_INGEST_")
@@ -37,3 +55,5 @@ class IngestSettings(EdgeSettings):
     limits: BatchLimits = BatchLimits()
     receipts: ReceiptSettings = ReceiptSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
+    privacy: PrivacySettings
+    quarantine: QuarantineLimits = QuarantineLimits()

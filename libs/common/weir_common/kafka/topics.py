@@ -14,6 +14,7 @@ from weir_common.settings import KafkaSettings
 
 EVENTS = "weir.ingest.events.v2"
 QUARANTINE = "weir.ingest.quarantine.v2"
+REFUSED = "weir.ingest.refused.v1"
 DECISIONS = "weir.fraud.decisions.v1"
 FINDINGS = "weir.anomaly.findings.v1"
 AUDIT = "weir.compliance.audit.v1"
@@ -54,6 +55,7 @@ class TopicSpec:
 TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(EVENTS, EVENT_PARTITIONS),
     TopicSpec(QUARANTINE, 3, retention_days=30),
+    TopicSpec(REFUSED, 3),
     TopicSpec(DECISIONS, EVENT_PARTITIONS),
     TopicSpec(FINDINGS, 3),
     TopicSpec(AUDIT, 1, retention_days=30),

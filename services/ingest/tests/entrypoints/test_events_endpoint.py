@@ -18,14 +18,17 @@ from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Conflict, InvalidRequest
 from weir_ingest.accept_batch import AcceptBatch, TenantMismatch
 from weir_ingest.adapters.memory_answers import MemoryAnswers
+from weir_ingest.adapters.memory_quarantine import MemoryQuarantine
 from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
+from weir_ingest.adapters.quarantine_seal import QuarantineSeal
 from weir_ingest.domain.idempotency import digest_of
 from weir_ingest.domain.quota import Quota
 from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
 from weir_ingest.grant_quota import GrantQuota
+from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
-from weir_ingest.settings import BatchLimits
+from weir_ingest.settings import BatchLimits, QuarantineLimits
 
 TENANT = TenantId("shop")
 CALLER = Principal(TENANT, "key:1", "machine", frozenset({Role.INGEST}))
@@ -57,13 +60,19 @@ class MemoryAudit:
         self.entries.append(entry)
 
 
+def keeper(log: MemoryLog) -> KeepRefused:
+    limits = QuarantineLimits()
+    return KeepRefused(log, QuarantineSeal(bytes(32)), QuarantineRoom(MemoryQuarantine(), limits), limits)
+
+
 class Edge:
     """The endpoint and what is behind it."""
 
     def __init__(self) -> None:
         self.log, self.answers, self.audit = MemoryLog(), MemoryAnswers(), MemoryAudit()
+        self.refused = MemoryLog()
         limits = BatchLimits()
-        accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(self.log), limits)
+        accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(self.log), keeper(self.refused), limits)
         self.quota = Quota(events_per_second=1_000, bytes_per_second=1e7)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: self.quota)
         self.endpoint = EventsEndpoint(accept, quota, self.answers, self.audit, limits)  # type: ignore[arg-type]
@@ -107,7 +116,7 @@ def statuses(answer: Answer) -> list[str]:
 async def test_the_status_says_whether_all_some_or_none_were_taken(edge: Edge) -> None:
     assert (await edge.post(batch(event(), event()))).status == 202
     mixed = await edge.post(batch(event(), invalid()))
-    assert (mixed.status, statuses(mixed)) == (207, ["accepted", "invalid"])
+    assert (mixed.status, statuses(mixed)) == (207, ["accepted", "quarantined"])
     none = await edge.post(batch(invalid()))
     assert (none.status, none.events) == (422, 1)
     edge.log.refuse = set(range(1_000))
@@ -140,7 +149,7 @@ async def test_the_summary_counts_every_event_once(edge: Edge) -> None:
     answer = await edge.post(batch(event(), invalid(), event()))
     summary = msgspec.json.decode(answer.body)["summary"]
     assert summary.pop("received") == sum(summary.values()) == 3
-    assert (summary["accepted"], summary["invalid"]) == (2, 1)
+    assert (summary["accepted"], summary["quarantined"]) == (2, 1)
 
 
 async def test_a_compressed_body_is_read(edge: Edge) -> None:
@@ -163,6 +172,11 @@ async def test_atomic_reports_none_as_accepted_when_the_log_has_only_some(edge: 
     assert (again.status, statuses(again)) == (202, ["duplicate", "accepted"])
 
 
+async def test_a_sender_may_keep_its_mistakes_to_itself(edge: Edge) -> None:
+    answer = await edge.post(batch(event(), invalid()), {"quarantine": "false"})
+    assert (answer.status, statuses(answer), edge.refused.records) == (207, ["accepted", "invalid"], [])
+
+
 async def test_a_flag_that_is_no_flag_is_refused(edge: Edge) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await edge.post(batch(event()), {"atomic": "perhaps"})
@@ -176,7 +190,7 @@ async def test_the_same_request_with_its_key_gets_the_same_answer_and_is_not_don
     assert (second.status, second.body) == (first.status, first.body) == (207, first.body)
     assert second.headers == {"idempotency-replayed": "true"}
     assert len(edge.log.records) == 1
-    assert statuses(await edge.post(body, idempotency_key="k2")) == ["duplicate", "invalid"]
+    assert statuses(await edge.post(body, idempotency_key="k2")) == ["duplicate", "quarantined"]
 
 
 async def test_a_key_belongs_to_one_request(edge: Edge) -> None:

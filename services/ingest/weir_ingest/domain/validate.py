@@ -10,6 +10,8 @@ from weir_common.events import EventRejected, decode_event, encode_event, errors
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.problems import FieldError
 
+from weir_ingest.domain.quarantine import Refusal, refusal_of
+
 _MAX_GOT = 120
 
 
@@ -31,18 +33,19 @@ class ValidEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class InvalidEvent(msgspec.Struct, frozen=True):
-    """Why an event is refused. ``event_id`` and ``tenant_id`` as far as they can be read."""
+    """Why an event is refused. ``event_id`` and ``tenant_id`` as far as they can be read; ``refusal`` if it can be kept."""
 
     errors: tuple[FieldError, ...]
     event_id: str = ""
     tenant_id: str = ""
+    refusal: Refusal | None = None
 
 
 def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | InvalidEvent:
     """Judge one event's JSON text. Pointers in the errors are relative to the event."""
     size = len(memoryview(raw))
     if size > max_bytes:
-        return _invalid(raw, [FieldError("", f"an event of at most {max_bytes} bytes", f"{size} bytes")])
+        return _invalid(raw, [FieldError("", f"an event of at most {max_bytes} bytes", f"{size} bytes")], keep=False)
     try:
         decoded = decode_event(raw, unique_names=False)
     except EventRejected as rejected:
@@ -65,7 +68,7 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
     )
 
 
-def _invalid(raw: bytes | msgspec.Raw, errors: Sequence[FieldError]) -> InvalidEvent:
+def _invalid(raw: bytes | msgspec.Raw, errors: Sequence[FieldError], *, keep: bool = True) -> InvalidEvent:
     """As far as they can be read, whose event it seems to be and which."""
     try:
         document = msgspec.json.decode(raw)
@@ -75,6 +78,7 @@ def _invalid(raw: bytes | msgspec.Raw, errors: Sequence[FieldError]) -> InvalidE
         tuple(errors),
         event_id=_text(_at(document, "/event_metadata/event_id")),
         tenant_id=_text(_at(document, "/tenant_id")),
+        refusal=refusal_of(bytes(raw), document, errors) if keep else None,
     )
 
 

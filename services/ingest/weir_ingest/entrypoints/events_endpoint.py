@@ -90,19 +90,22 @@ class EventsEndpoint:
 
     async def _events(self, request: DirectRequest, body: bytes) -> Answer:
         atomic = _flag(request.query, "atomic")
+        quarantine = _flag(request.query, "quarantine", default="true")
         events = events_of(body, request.headers)
         require_events(events, max_events=self._limits.max_events)
         grant = await self._quota(request.tenant_id, sizes_of(events), atomic=atomic)
         try:
-            results = await self._accept(request.tenant_id, events, atomic=atomic, granted=grant.events)
+            results = await self._accept(
+                request.tenant_id, events, atomic=atomic, granted=grant.events, quarantine=quarantine
+            )
         except TenantMismatch:
             await audit_mismatch(self._audit, request.caller, request.tenant_id, f"POST {PATH}")
             raise
         return answer_of(results, grant)
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false").lower()
+def _flag(query: Mapping[str, str], name: str, *, default: str = "false") -> bool:
+    value = query.get(name, default).lower()
     if value not in _BOOLEANS:
         raise InvalidRequest(
             f"The parameter '{name}' is not usable.",
@@ -113,7 +116,7 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def answer_of(results: list[EventResult], grant: Grant) -> Answer:
-    """202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (mend first)."""
+    """202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (none is valid)."""
     counts = dict.fromkeys(Status, 0)
     for result in results:
         counts[result.status] += 1

@@ -15,13 +15,27 @@ _RECEIPT = {
     "offset": 41,
     "accepted_at": "2026-11-25T10:30:00.123456Z",
 }
-_NONE = {"accepted": 0, "duplicate": 0, "invalid": 0, "unavailable": 0, "not_taken": 0, "throttled": 0}
+_NONE = {
+    "accepted": 0,
+    "duplicate": 0,
+    "invalid": 0,
+    "unavailable": 0,
+    "not_taken": 0,
+    "throttled": 0,
+    "quarantined": 0,
+}
 _ACCEPTED = {"index": 0, "status": "accepted", "event_id": _EVENT_ID, "receipt": _RECEIPT}
 _INVALID = {
     "index": 1,
     "status": "invalid",
     "event_id": _SECOND_ID,
     "errors": [{"pointer": "/event_metadata/timestamp", "expected": "a value (required)", "got": "nothing"}],
+}
+_QUARANTINED = {
+    **_INVALID,
+    "index": 0,
+    "status": "quarantined",
+    "quarantine_id": "5a6b7c8d-9e0f-8a7d-8d20-0b9d6a523c1e",
 }
 _NOT_TAKEN = {"index": 0, "status": "not_taken", "event_id": _EVENT_ID}
 _THROTTLED = {"index": 0, "status": "throttled"}
@@ -87,6 +101,15 @@ def batch_operation() -> dict[str, Any]:
                 "description": "All or none: one invalid event and none is taken.",
             },
             {
+                "name": "quarantine",
+                "in": "query",
+                "schema": {"type": "boolean", "default": True},
+                "description": (
+                    "Keep what is wrong, to be mended and sent on later: the result is `quarantined` then. `false`, or no "
+                    "room: `invalid`, and the sender's to mend. An atomic request keeps nothing."
+                ),
+            },
+            {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
@@ -117,7 +140,8 @@ def batch_operation() -> dict[str, Any]:
             "202": _answer("Every event was accepted, or is a repeat of one that was", accepted=_example(_ACCEPTED)),
             "207": _answer("Some were not: each result says why", mixed=_example(_ACCEPTED, _INVALID)),
             "422": _answer(
-                "None was taken: mend the events",
+                "None is valid: what was kept can be mended in the quarantine, the rest by its sender",
+                quarantined=_example(_QUARANTINED),
                 invalid=_example({**_INVALID, "index": 0}),
                 atomic=_example(_NOT_TAKEN, _INVALID),
             ),
@@ -155,6 +179,7 @@ RESULTS_SCHEMA: dict[str, Any] = {
                     "index": {"type": "integer"},
                     "status": {"enum": list(_NONE)},
                     "event_id": {"type": "string"},
+                    "quarantine_id": {"type": "string", "format": "uuid"},
                     "receipt": {
                         "type": "object",
                         "required": ["topic", "partition", "offset", "accepted_at"],

@@ -16,6 +16,7 @@ class EventStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_STATUS_UNAVAILABLE: _ClassVar[EventStatus]
     EVENT_STATUS_NOT_TAKEN: _ClassVar[EventStatus]
     EVENT_STATUS_THROTTLED: _ClassVar[EventStatus]
+    EVENT_STATUS_QUARANTINED: _ClassVar[EventStatus]
 EVENT_STATUS_UNSPECIFIED: EventStatus
 EVENT_STATUS_ACCEPTED: EventStatus
 EVENT_STATUS_DUPLICATE: EventStatus
@@ -23,28 +24,33 @@ EVENT_STATUS_INVALID: EventStatus
 EVENT_STATUS_UNAVAILABLE: EventStatus
 EVENT_STATUS_NOT_TAKEN: EventStatus
 EVENT_STATUS_THROTTLED: EventStatus
+EVENT_STATUS_QUARANTINED: EventStatus
 
 class PublishBatchRequest(_message.Message):
-    __slots__ = ("tenant_id", "events", "atomic")
+    __slots__ = ("tenant_id", "events", "atomic", "without_quarantine")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     ATOMIC_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     events: _containers.RepeatedScalarFieldContainer[bytes]
     atomic: bool
-    def __init__(self, tenant_id: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ...) -> None: ...
+    without_quarantine: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ..., without_quarantine: _Optional[bool] = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("tenant_id", "sequence", "events", "atomic")
+    __slots__ = ("tenant_id", "sequence", "events", "atomic", "without_quarantine")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     ATOMIC_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     sequence: int
     events: _containers.RepeatedScalarFieldContainer[bytes]
     atomic: bool
-    def __init__(self, tenant_id: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ...) -> None: ...
+    without_quarantine: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ..., without_quarantine: _Optional[bool] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
     __slots__ = ("sequence", "results")
@@ -61,16 +67,18 @@ class PublishBatchResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[EventResult, _Mapping]]] = ...) -> None: ...
 
 class EventResult(_message.Message):
-    __slots__ = ("status", "event_id", "receipt", "errors")
+    __slots__ = ("status", "event_id", "receipt", "errors", "quarantine_id")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_ID_FIELD_NUMBER: _ClassVar[int]
     status: EventStatus
     event_id: str
     receipt: Receipt
     errors: _containers.RepeatedCompositeFieldContainer[FieldError]
-    def __init__(self, status: _Optional[_Union[EventStatus, str]] = ..., event_id: _Optional[str] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[FieldError, _Mapping]]] = ...) -> None: ...
+    quarantine_id: str
+    def __init__(self, status: _Optional[_Union[EventStatus, str]] = ..., event_id: _Optional[str] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[FieldError, _Mapping]]] = ..., quarantine_id: _Optional[str] = ...) -> None: ...
 
 class FieldError(_message.Message):
     __slots__ = ("pointer", "expected", "got")
