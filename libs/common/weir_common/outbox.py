@@ -23,19 +23,20 @@ _GATHER_SECONDS = 0.02
 
 async def add_to_outbox(connection: Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
     """Insert rows in the running transaction, in order."""
+    if not records:
+        return
     await connection.execute(
         f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) '  # noqa: S608 - the schema is ours
         "SELECT topic, key, value, headers::jsonb, partition FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[], $5::integer[]) "
         "WITH ORDINALITY AS new (topic, key, value, headers, partition, place) ORDER BY place",
-        [record.topic for record in records],
-        [record.key for record in records],
-        [record.value for record in records],
-        [
-            msgspec.json.encode({name: value.decode() for name, value in record.headers.items()}).decode()
-            for record in records
-        ],
-        [record.partition for record in records],
+        *(list(column) for column in zip(*map(outbox_row, records), strict=True)),
     )
+
+
+def outbox_row(record: OutgoingRecord) -> tuple[str, bytes, bytes | None, str, int | None]:
+    """Topic, key, value, headers (JSON) and partition, as the table has them."""
+    headers = msgspec.json.encode({name: value.decode() for name, value in record.headers.items()}).decode()
+    return record.topic, record.key, record.value, headers, record.partition
 
 
 class OutboxRelay:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from weir_common.ids import EventId, SubjectId, TenantId
-from weir_common.outbox import add_to_outbox
+from weir_common.outbox import outbox_row
 from weir_common.postgres import Connection, tenant_transaction
 from weir_common.telemetry import traceparent_of
 
@@ -75,19 +75,21 @@ class PostgresDecisions:
 
     async def record(self, decision: Decision) -> Decision:
         try:
-            async with tenant_transaction(self._pool, decision.tenant_id) as connection:
-                made = await connection.fetchval(_INSERT, *_row(decision))
-                if made is None:
-                    first = await self._find(connection, decision.tenant_id, decision.event_id)
-                    if first is None:
-                        raise DecisionStoreUnavailable("the decision that was first is not to be seen")
-                    return first
-                record = decision_record(decision, traceparent_of())
-                await add_to_outbox(connection, SCHEMA, [record])
+            async with self._pool.acquire(timeout=5) as connection:
+                made = await connection.fetchval(
+                    "SELECT fraud.record_decision($1, $2, $3, $4, $5, $6)",
+                    _row(decision),
+                    *outbox_row(decision_record(decision, traceparent_of())),
+                )
         except _AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
-        self._wake_outbox()
-        return decision
+        if made:
+            self._wake_outbox()
+            return decision
+        first = await self.find(decision.tenant_id, decision.event_id)
+        if first is None:
+            raise DecisionStoreUnavailable("the decision that was first is not to be seen")
+        return first
 
     async def of_subject(
         self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
