@@ -10,7 +10,9 @@ from datetime import timedelta
 from functools import partial
 
 from weir.analytics.v1 import analytics_pb2_grpc
+from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
@@ -26,7 +28,13 @@ from weir_common.postgres import postgres_pool
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 
-from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
+from weir_analytics.adapters.iceberg_archive import (
+    IcebergArchive,
+    IcebergArchiveReader,
+    LakePositions,
+    open_catalogue,
+    open_table,
+)
 from weir_analytics.adapters.postgres_books import PostgresBooks
 from weir_analytics.adapters.postgres_rollups import PostgresRollups
 from weir_analytics.adapters.postgres_sessions import PostgresSessions
@@ -118,11 +126,15 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                     AnalyticsServicer(read_dashboard, catalogue, authenticator),
                 ),
                 partial(
+                    applied_pb2_grpc.add_AppliedServiceServicer_to_server,
+                    AppliedServicer([StoredPositions(pool, SCHEMA, SERVICE), LakePositions(lake, "events", EVENTS)]),
+                ),
+                partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
                     AnalyticsSubjectData(ExportSubject(IcebergArchiveReader(lake), PostgresSessions(pool))),
                 ),
             ],
-            ["weir.analytics.v1.AnalyticsService", "weir.privacy.v1.SubjectDataService"],
+            ["weir.analytics.v1.AnalyticsService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],
             readiness,
         )
         _quieten_garbage_collector()

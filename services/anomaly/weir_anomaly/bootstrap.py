@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from weir.anomaly.v1 import anomaly_pb2_grpc
+from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
@@ -92,9 +94,13 @@ async def build(settings: AnomalySettings) -> AsyncIterator[Service]:
                 partial(
                     anomaly_pb2_grpc.add_AnomalyServiceServicer_to_server, AnomalyServicer(findings, authenticator)
                 ),
+                partial(
+                    applied_pb2_grpc.add_AppliedServiceServicer_to_server,
+                    AppliedServicer([StoredPositions(pool, SCHEMA, SERVICE)]),
+                ),
                 partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, AnomalySubjectData(findings)),
             ],
-            ["weir.anomaly.v1.AnomalyService", "weir.privacy.v1.SubjectDataService"],
+            ["weir.anomaly.v1.AnomalyService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],
             readiness,
         )
         yield Service(

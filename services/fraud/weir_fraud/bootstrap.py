@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from weir.fraud.v1 import fraud_pb2_grpc
+from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
@@ -111,11 +113,15 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                     FraudServicer(score_transaction, authenticator, audit, now),
                 ),
                 partial(
+                    applied_pb2_grpc.add_AppliedServiceServicer_to_server,
+                    AppliedServicer([StoredPositions(pool, SCHEMA, SERVICE)]),
+                ),
+                partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
                     FraudSubjectData(decisions, features),
                 ),
             ],
-            ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService"],
+            ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],
             readiness,
         )
         freeze_heap()

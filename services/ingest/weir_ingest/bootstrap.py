@@ -9,12 +9,13 @@ from functools import partial
 
 from weir.ingest.v1 import ingest_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.applied import PeerPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
 from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.gateway_check import GatewayCheck
-from weir_common.grpc import GrpcServer
+from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
 from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
@@ -69,6 +70,14 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         # Nor is PostgreSQL: the log keeps refusals until it is back.
         readiness.add("credentials", directory.health)
 
+        asked = {
+            "fraud": settings.peers.fraud,
+            "anomaly": settings.peers.anomaly,
+            "analytics": settings.peers.analytics,
+        }
+        channels = {
+            peer: await stack.enter_async_context(grpc_channel(target)) for peer, target in asked.items() if target
+        }
         receipts = ValkeyReceipts(valkey, ttl_seconds=settings.receipts.ttl_seconds)
         book = LedgerBook(side)
         seal = QuarantineSeal(root_key(settings.privacy.root_key_path))
@@ -101,7 +110,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(receipts))
+        app.include_router(ingest_router(receipts, PeerPositions(channels)))
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))

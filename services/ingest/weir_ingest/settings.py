@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from weir_common.settings import Section, ServiceSettings, ValkeySettings, service_config
+from weir_common.settings import PeerSettings, Section, ServiceSettings, ValkeySettings, service_config
 
 
 class BatchLimits(Section):
@@ -56,4 +56,6 @@ class IngestSettings(ServiceSettings):
     receipts: ReceiptSettings = ReceiptSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
     privacy: PrivacySettings
+    peers: PeerSettings = PeerSettings()
+    """Asked how far they are with an event; one that is not named is never known."""
     quarantine: QuarantineLimits = QuarantineLimits()

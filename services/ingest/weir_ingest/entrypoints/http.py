@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from weir_common.applied import Positions
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
 from weir_common.events import SCHEMA_VERSIONS, event_json_schema
@@ -12,10 +13,11 @@ from weir_common.http import MsgspecResponse, principal
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
 
+from weir_ingest.domain.fate import fates_of
 from weir_ingest.ports import ReceiptStore
 
 
-def ingest_router(receipts: ReceiptStore) -> APIRouter:
+def ingest_router(receipts: ReceiptStore, positions: Positions) -> APIRouter:
     """The routes of ingest."""
     router = APIRouter(tags=["events"])
 
@@ -26,7 +28,11 @@ def ingest_router(receipts: ReceiptStore) -> APIRouter:
             str, Path(description="The event's UUID", examples=["6f1e2d3c-0a9b-4c8d-9e7f-112233445566"])
         ],
     ) -> Response:
-        """The receipt of an event that was accepted within the last 24 hours."""
+        """The receipt of an event that was accepted within the last 24 hours, and how far it has come since.
+
+        `fates`: scored, checked by the rules, counted on the dashboard, archived; each `done`, `pending`, or `unknown` while the
+        service that does it does not answer.
+        """
         tenant_id = _tenant_of(caller)
         try:
             found = await receipts.find(tenant_id, [EventId(event_id.lower())])
@@ -37,7 +43,15 @@ def ingest_router(receipts: ReceiptStore) -> APIRouter:
             raise NotFound(
                 f"There is no receipt for event {event_id}: it was not accepted, or longer than 24 hours ago."
             )
-        return MsgspecResponse({"event_id": event_id.lower(), "status": "accepted", "receipt": receipt})
+        next_offsets = await positions.next_offsets(receipt.topic, receipt.partition)
+        return MsgspecResponse(
+            {
+                "event_id": event_id.lower(),
+                "status": "accepted",
+                "receipt": receipt,
+                "fates": fates_of(receipt.offset, next_offsets),
+            }
+        )
 
     @router.get("/api/v2/schemas/event/{version}", summary="The event schema")
     async def get_schema(version: str) -> Response:
