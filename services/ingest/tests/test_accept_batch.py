@@ -15,8 +15,10 @@ from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Unavailable
 from weir_ingest.accept_batch import AcceptBatch, Status, TenantMismatch
+from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.quarantine import Refusal
+from weir_ingest.drift_book import DriftBook
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
 
@@ -98,7 +100,9 @@ def receipts() -> MemoryReceipts:
 
 @pytest.fixture
 def accept(log: MemoryLog, receipts: MemoryReceipts) -> AcceptBatch:
-    return AcceptBatch(log, receipts, LedgerBook(log), NoQuarantine(), BatchLimits(max_events_in_flight=10))
+    return AcceptBatch(
+        log, receipts, LedgerBook(log), NoQuarantine(), DriftBook(MemoryDrift()), BatchLimits(max_events_in_flight=10)
+    )
 
 
 async def test_the_event_goes_on_in_the_newest_version_with_what_no_schema_knows(
@@ -128,7 +132,7 @@ async def test_one_bad_event_does_not_fail_the_others(accept: AcceptBatch, log: 
 
 async def test_what_is_refused_is_kept_if_there_is_room_and_it_can_be_mended(log: MemoryLog) -> None:
     shelf = Shelf()
-    accept = AcceptBatch(log, MemoryReceipts(), LedgerBook(log), shelf, BatchLimits())
+    accept = AcceptBatch(log, MemoryReceipts(), LedgerBook(log), shelf, DriftBook(MemoryDrift()), BatchLimits())
     sent = [raw(event(schema_version="1")), raw(event()), b"not json", b"[]", raw(event(schema_version="7"))]
     results = await accept(TENANT, sent, quarantine=True)
     assert [result.status for result in results] == ["quarantined", "accepted", "invalid", "invalid", "invalid"]

@@ -15,10 +15,12 @@ from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import InvalidRequest
 from weir_ingest.accept_batch import AcceptBatch
+from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_quarantine import MemoryQuarantine
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.adapters.quarantine_seal import QuarantineSeal
 from weir_ingest.domain.quarantine import HeldState, RefusedEvent, Selection
+from weir_ingest.drift_book import DriftBook
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.mend_refused import MendRefused, MendStatus, summary_of
@@ -67,7 +69,9 @@ class Desk:
         self.log, self.refused, self.store = MemoryLog(), MemoryLog(), MemoryQuarantine()
         seal = QuarantineSeal(bytes(32))
         keep = KeepRefused(self.refused, seal, QuarantineRoom(self.store, limits), limits)
-        self.accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(MemoryLog()), keep, BatchLimits())
+        self.accept = AcceptBatch(
+            self.log, MemoryReceipts(), LedgerBook(MemoryLog()), keep, DriftBook(MemoryDrift()), BatchLimits()
+        )
         self.mend = MendRefused(self.store, seal, self.accept, max_event_bytes=100_000)
 
     async def refuse(self, *events: dict[str, Any]) -> list[UUID]:

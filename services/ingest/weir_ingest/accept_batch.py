@@ -37,7 +37,7 @@ from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
-from weir_ingest.ports import Book, EventLog, Quarantine, ReceiptStore
+from weir_ingest.ports import Book, Drift, EventLog, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -82,9 +82,16 @@ class AcceptBatch:
     """The use case. Bounded: above ``max_events_in_flight`` new batches are told to come back."""
 
     def __init__(
-        self, event_log: EventLog, receipts: ReceiptStore, book: Book, quarantine: Quarantine, limits: BatchLimits
+        self,
+        event_log: EventLog,
+        receipts: ReceiptStore,
+        book: Book,
+        quarantine: Quarantine,
+        drift: Drift,
+        limits: BatchLimits,
     ) -> None:
         self._quarantine = quarantine
+        self._drift = drift
         self._log = event_log
         self._receipts = receipts
         self._book = book
@@ -95,7 +102,7 @@ class AcceptBatch:
         self._results = create.create_counter(
             "weir.ingest.events", unit="{event}", description="Events by their fate at the door"
         )
-        self._drift = create.create_counter(
+        self._unknown = create.create_counter(
             "weir.ingest.unknown.fields",
             unit="{event}",
             description="Events with a field that their schema does not know",
@@ -222,7 +229,9 @@ class AcceptBatch:
         for event in events:
             versions[event.sent_version] += 1
             for place in event.unknown:
-                self._drift.add(1, {"weir.tenant.id": tenant_id, "weir.field": self._places.name(tenant_id, place)})
+                name = self._places.name(tenant_id, place)
+                self._unknown.add(1, {"weir.tenant.id": tenant_id, "weir.field": name})
+                self._drift.count(tenant_id, event.sent_version, name)
         for version, count in versions.items():
             self._versions.add(count, {"weir.tenant.id": tenant_id, "weir.schema.version": version})
 

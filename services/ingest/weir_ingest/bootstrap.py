@@ -29,11 +29,13 @@ from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
 from weir_ingest.accept_batch import AcceptBatch
+from weir_ingest.adapters.postgres_drift import PostgresDrift
 from weir_ingest.adapters.postgres_quarantine import SCHEMA, PostgresQuarantine, PostgresRefusedWriter
 from weir_ingest.adapters.quarantine_seal import QuarantineSeal, root_key
 from weir_ingest.adapters.valkey_answers import ValkeyAnswers
 from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
+from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
@@ -83,9 +85,10 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         seal = QuarantineSeal(root_key(settings.privacy.root_key_path))
         store = PostgresQuarantine(pool)
         room = QuarantineRoom(store, settings.quarantine)
-        accept = AcceptBatch(
-            event_log, receipts, book, KeepRefused(side, seal, room, settings.quarantine), settings.limits
-        )
+        drifts = PostgresDrift(pool)
+        drift_book = DriftBook(drifts)
+        keep = KeepRefused(side, seal, room, settings.quarantine)
+        accept = AcceptBatch(event_log, receipts, book, keep, drift_book, settings.limits)
         retention = timedelta(seconds=settings.quarantine.retention_seconds)
         consumer = Consumer(
             service=SERVICE,
@@ -110,7 +113,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(receipts, PeerPositions(channels)))
+        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts))
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))
@@ -149,6 +152,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("request counts", meter.run),
                 BackgroundTask("ledger", book.run),
+                BackgroundTask("drift", drift_book.run),
                 BackgroundTask("quarantine", consumer.run),
                 BackgroundTask("room in the quarantine", room.run),
                 BackgroundTask("end of the quarantine", forget.run),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 
+from weir_ingest.domain.drift import DriftedField, Sighting
 from weir_ingest.domain.idempotency import Claim, KeptAnswer
 from weir_ingest.domain.quarantine import HeldEvent, HeldState, ReasonTotal, Refusal, RefusedEvent, Selection
 from weir_ingest.domain.quota import Draw, Quota
@@ -140,6 +141,26 @@ class QuarantineStore(Protocol):
 
     async def forget(self, tenant_id: TenantId, now: datetime, *, limit: int) -> int:
         """Delete up to ``limit`` entries that have expired; how many were."""
+        ...
+
+
+class DriftStore(Protocol):
+    """Unknown fields by day. ``RetryError`` when it does not answer in time."""
+
+    async def add(self, tenant_id: TenantId, sightings: Sequence[Sighting], *, forget_before: date) -> None:
+        """Add to what is there, and delete the tenant's days before a date."""
+        ...
+
+    async def read(self, tenant_id: TenantId, since: date, *, limit: int) -> list[DriftedField]:
+        """By field and version since a day, the most frequent first."""
+        ...
+
+
+class Drift(Protocol):
+    """The door's side of it."""
+
+    def count(self, tenant_id: TenantId, schema_version: str, field: str) -> None:
+        """One event had it just now. Returns at once."""
         ...
 
 

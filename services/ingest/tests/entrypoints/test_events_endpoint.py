@@ -18,12 +18,14 @@ from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.problems import Conflict, InvalidRequest
 from weir_ingest.accept_batch import AcceptBatch, TenantMismatch
 from weir_ingest.adapters.memory_answers import MemoryAnswers
+from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_quarantine import MemoryQuarantine
 from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.adapters.quarantine_seal import QuarantineSeal
 from weir_ingest.domain.idempotency import digest_of
 from weir_ingest.domain.quota import Quota
+from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
@@ -72,7 +74,9 @@ class Edge:
         self.log, self.answers, self.audit = MemoryLog(), MemoryAnswers(), MemoryAudit()
         self.refused = MemoryLog()
         limits = BatchLimits()
-        accept = AcceptBatch(self.log, MemoryReceipts(), LedgerBook(self.log), keeper(self.refused), limits)
+        accept = AcceptBatch(
+            self.log, MemoryReceipts(), LedgerBook(self.log), keeper(self.refused), DriftBook(MemoryDrift()), limits
+        )
         self.quota = Quota(events_per_second=1_000, bytes_per_second=1e7)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: self.quota)
         self.endpoint = EventsEndpoint(accept, quota, self.answers, self.audit, limits)  # type: ignore[arg-type]

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date, datetime
 from typing import Final
 
+import msgspec
 from weir_common.ids import TenantId
 
 MAX_PLACES: Final = 100
 OTHER: Final = "other"
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """An unknown field on one day: how many events had it, and when the first and the last came."""
+
+    day: date
+    schema_version: str
+    field: str
+    events: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class DriftedField(msgspec.Struct, frozen=True):
+    """An unknown field over several days."""
+
+    field: str
+    schema_version: str
+    events: int
+    days: int
+    first_seen_at: datetime
+    last_seen_at: datetime
 
 
 class DriftPlaces:

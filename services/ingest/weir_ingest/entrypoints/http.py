@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from weir_common.applied import Positions
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
@@ -14,10 +15,13 @@ from weir_common.ids import EventId, TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
 
 from weir_ingest.domain.fate import fates_of
-from weir_ingest.ports import ReceiptStore
+from weir_ingest.drift_book import KEPT_DAYS as MAX_DAYS
+from weir_ingest.ports import DriftStore, ReceiptStore
+
+_MAX_FIELDS = 1_000
 
 
-def ingest_router(receipts: ReceiptStore, positions: Positions) -> APIRouter:
+def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStore) -> APIRouter:
     """The routes of ingest."""
     router = APIRouter(tags=["events"])
 
@@ -52,6 +56,23 @@ def ingest_router(receipts: ReceiptStore, positions: Positions) -> APIRouter:
                 "fates": fates_of(receipt.offset, next_offsets),
             }
         )
+
+    @router.get("/api/v2/events/drift", summary="Fields that no schema knows")
+    async def get_drift(
+        caller: Annotated[Principal, principal(Action.EVENTS_READ)],
+        days: Annotated[int, Query(ge=1, le=MAX_DAYS, description="How many days back, today included")] = 7,
+    ) -> Response:
+        """What came with events beyond their schema, by field and version: kept with the event, and a sign of a changed sender.
+
+        Counted within seconds. After the first hundred fields of a tenant the rest are `other`.
+        """
+        tenant_id = _tenant_of(caller)
+        since = datetime.now(UTC).date() - timedelta(days=days - 1)
+        try:
+            fields = await drift.read(tenant_id, since, limit=_MAX_FIELDS)
+        except RetryError as error:
+            raise Unavailable("The counts cannot be read now; try again.") from error
+        return MsgspecResponse({"tenant_id": tenant_id, "since": since, "fields": fields})
 
     @router.get("/api/v2/schemas/event/{version}", summary="The event schema")
     async def get_schema(version: str) -> Response:
