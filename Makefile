@@ -106,6 +106,11 @@ bench-ingest: setup ## Full-size events of 50 tenants to the knee, then 5 minute
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.ingest $(ARGS)
 
+.PHONY: bench-receipts
+bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/bench/receipts.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.receipts
+
 .PHONY: bench-peers
 bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json
 	@$(BIN)/python -m weir_bench.peers $(ARGS)
