@@ -182,6 +182,35 @@ async def test_amounts_are_exact(desk: Desk) -> None:
     assert amount.encode() in (desk.log.records[0].value or b"")
 
 
+async def test_what_one_event_is_given_is_not_the_next_ones(desk: Desk) -> None:
+    await desk.refuse(refused_event(number=1), refused_event(number=2))
+    patch = [
+        *MOVE,
+        {"op": "add", "path": "/notes", "value": []},
+        {"op": "move", "from": "/number", "path": "/notes/0"},
+    ]
+    await desk.mend(SHOP, ALL, patch, dry_run=False)
+    written = [msgspec.json.decode(record.value or b"") for record in desk.log.records]
+    # Refused at the same moment, they have no order.
+    assert sorted(event["unknown_fields"]["/notes"] for event in written) == [[1], [2]]
+
+
+async def test_a_patch_that_doubles_again_and_again_is_stopped(desk: Desk) -> None:
+    await desk.refuse(refused_event(bomb=["x" * 1_000]))
+    doubling = [{"op": "copy", "from": "/bomb", "path": "/bomb/0"}] * 90
+    (result,) = await desk.mend(SHOP, ALL, [*MOVE, *doubling], dry_run=True)
+    assert (result.status, "grows beyond" in result.errors[0].got) == (MendStatus.UNPATCHABLE, True)
+
+
+async def test_an_event_deeper_than_any_encoder_goes_is_unpatchable(desk: Desk) -> None:
+    deep: Any = 0
+    for _ in range(900):
+        deep = [deep]
+    await desk.refuse(refused_event(deep=deep))
+    (result,) = await desk.mend(SHOP, ALL, [{"op": "copy", "from": "/deep", "path": "/deeper"}], dry_run=True)
+    assert result.status in (MendStatus.UNPATCHABLE, MendStatus.INVALID)
+
+
 @pytest.mark.parametrize(
     ("selection", "patch", "pointer"),
     [
@@ -190,6 +219,7 @@ async def test_amounts_are_exact(desk: Desk) -> None:
         (ALL, [*MOVE, {"op": "replace", "path": "a", "value": 1}], "/patch/1"),
         (ALL, [{"op": "add", "path": "/a"}], "/patch/0"),
         (ALL, [{}], "/patch/0"),
+        (ALL, MOVE * 101, "/patch"),
     ],
 )
 async def test_what_is_no_selection_or_patch_is_refused(

@@ -21,6 +21,7 @@ from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import QuarantineStore, Seal
 
 MAX_MENDED = 1_000
+MAX_OPERATIONS = 100
 # Amounts stay what was sent: no detour over binary fractions.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -97,8 +98,8 @@ class MendRefused:
         sealed = held.sealed or b""
         document = _decoder.decode(self._seal.open(tenant_id, held.quarantine_id, sealed))
         try:
-            text = _encoder.encode(JSONPatch(patch).apply(document))
-        except (JSONPatchError, JSONPointerError) as error:
+            text = _patched(document, patch, max_bytes=self._max_event_bytes)
+        except (JSONPatchError, JSONPointerError, RecursionError) as error:
             errors = [FieldError(expected="an event that the patch fits", got=str(error)[:200])]
             return Mended(held.quarantine_id, MendStatus.UNPATCHABLE, held.event_id, errors=errors)
         judged = validate(text, max_bytes=self._max_event_bytes)
@@ -108,6 +109,19 @@ class MendRefused:
             wrong = [FieldError("/tenant_id", "the tenant of the credential", judged.tenant_id)]
             return Mended(held.quarantine_id, MendStatus.INVALID, judged.event_id, errors=wrong)
         return text, judged
+
+
+def _patched(document: Any, patch: Patch, *, max_bytes: int) -> bytes:
+    """The text of the mended event. Raises the library's errors, or ``JSONPatchError`` for one that has grown too large.
+
+    One operation at a time, since each copy may double what is there; and each event gets values of its own, since what one
+    operation adds the next may change.
+    """
+    for operation in _decoder.decode(_encoder.encode(patch)):
+        document = JSONPatch([operation]).apply(document)
+        if operation["op"] == "copy" and len(_encoder.encode(document)) > max_bytes:
+            raise JSONPatchError(f"the event grows beyond {max_bytes} bytes")
+    return _encoder.encode(document)
 
 
 _DONE = (MendStatus.ACCEPTED, MendStatus.DUPLICATE)
@@ -130,6 +144,11 @@ def require_selection(selection: Selection) -> None:
 
 def check_patch(patch: Patch) -> None:
     """Raises ``InvalidRequest`` for what is no JSON patch. An empty one is: events may have become valid by themselves."""
+    if len(patch) > MAX_OPERATIONS:
+        raise InvalidRequest(
+            "The patch is too long.",
+            errors=[FieldError("/patch", f"at most {MAX_OPERATIONS} operations", f"{len(patch)} operations")],
+        )
     for index, operation in enumerate(patch):
         try:
             JSONPatch([operation])
