@@ -114,7 +114,7 @@ def _part(kind: Any, part: str, pointer: str, depth: int, write: Write) -> Itera
                     yield from _list(
                         item, value, where, depth, write, [*changed, f"{copy}.{field.name} = items_{depth}"]
                     )
-                elif (item_policy or policy) is not None and (item_policy or policy).handling != "open":
+                elif (either := item_policy or policy) is None or either.handling != "open":
                     raise TypeError(f"{where}: a list of values can only be open")
             case _ if policy is None:
                 raise TypeError(f"{where}: a leaf without a policy")
@@ -142,6 +142,7 @@ def _list(item: Any, value: str, where: str, depth: int, write: Write, changed: 
 
 def _identifier(leaf: _Leaf, value: str) -> Iterator[str]:
     policy = leaf.policy
+    replaced = "None"
     match policy.handling:
         case "open":
             return
@@ -158,7 +159,6 @@ def _identifier(leaf: _Leaf, value: str) -> Iterator[str]:
         case "sealed":
             if not _allows_none(leaf.kind):
                 raise TypeError(f"{leaf.pointer}: what is sealed leaves None, which the type must allow")
-            replaced = "None"
         case "coarse":
             yield f"value = {value}"
             yield "if value is not None:"

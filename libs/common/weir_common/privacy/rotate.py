@@ -14,6 +14,7 @@ import msgspec
 
 from weir_common.events.privacy import Namespace
 from weir_common.ids import TenantId
+from weir_common.privacy.errors import KeyUnusable
 from weir_common.privacy.periods import EPOCHS_KEPT, token_period_of
 from weir_common.privacy.ports import KekRecords, VaultRecords
 from weir_common.privacy.tenant_keys import TenantKeys
@@ -47,6 +48,8 @@ class RotateTenantKeys:
         keks = await self._keys.keks(tenant_id)
 
         def rewrapped(old: int, wrapped: bytes) -> tuple[int, bytes]:
+            if old not in keks:
+                raise KeyUnusable(f"a record is wrapped by the key of epoch {old}, which is destroyed")
             return epoch, newest.wrap(keks[old].unwrap(wrapped))
 
         done = 0
