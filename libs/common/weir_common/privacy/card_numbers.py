@@ -21,6 +21,8 @@ _GROUP: Final = re.compile(r"[0-9]+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _MOST_DIGITS: Final = 19
+_FIRST_GROUP: Final = frozenset({4, 6, 8, *range(13, _MOST_DIGITS + 1)})
+"""How cards are written, whole or in groups: 4-4-4-4, 4-6-5, 6-13, 8-8. Order numbers of 3-7-7 digits are none."""
 
 
 def may_hold_card_number(text: bytes) -> bool:
@@ -64,6 +66,8 @@ def without_uuids(text: str) -> str:
 
 def _card_from(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
     """The group at whose end a card number ends that begins with group ``first``; the longest one."""
+    if groups[first][1] - groups[first][0] not in _FIRST_GROUP:
+        return None
     digits = ""
     found = None
     for last in range(first, len(groups)):
@@ -89,8 +93,10 @@ def _is_issued(digits: str) -> bool:
             return digits[:2] in ("30", "36", "38", "39")
         case 15:
             return digits[:2] in ("34", "37")
-        case 16 | 17 | 18 | 19:
+        case 16 | 19:
             return digits[0] in "23456" or digits[:2] in ("81", "82", "97")
+        case 17 | 18:
+            return digits[0] in "56" or digits[:2] in ("22", "30", "35", "36", "38", "39")
         case _:
             return False
 

@@ -16,7 +16,7 @@ from msgspec import inspect
 
 from weir_common.events.event import Event
 from weir_common.events.part import LOG_ONLY
-from weir_common.events.privacy import FieldPrivacy
+from weir_common.events.privacy import FieldPrivacy, Namespace
 from weir_common.privacy.identifiers import KIND_OF_FIELD
 from weir_common.privacy.link_tokens import MAX_TOKEN_CHARACTERS, NAMESPACES
 
@@ -37,7 +37,7 @@ class TakeOut(Protocol):
         self,
         event: Event,
         subject_ids: Make,
-        tokens: Mapping[str, Make],
+        tokens: Mapping[Namespace, Make],
         texts: dict[str, str],
         numbers: dict[str, float],
         scanned: list[str],

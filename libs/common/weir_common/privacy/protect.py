@@ -7,6 +7,7 @@ Pure: who the subjects are and by which keys tokens are made comes in. What happ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Final
 
 import msgspec
@@ -56,7 +57,7 @@ def protect(
     if may_hold_card_number("\n".join(texts.values()).encode()):
         texts = {pointer: without_card_numbers(text) for pointer, text in texts.items()}
     if protected is event:
-        protected = event.__copy__()
+        protected = copy(event)
     protected.unknown_fields = None
     originals = Originals(texts, numbers, _unknown_without_cards(unknown) if unknown else None)
     protected.sealed = seal(originals, event, subjects[identifiers[0]])

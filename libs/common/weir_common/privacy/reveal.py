@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from weir_common.events.event import Event
@@ -19,7 +20,7 @@ def reveal(event: Event, cipher: SubjectCipher) -> Event:
     if event.sealed is None:
         return event
     originals = opened(event, event.sealed, cipher)
-    revealed = event.__copy__()
+    revealed = copy(event)
     revealed.sealed = None
     revealed.unknown_fields = originals.unknown_fields
     copied: dict[str, Any] = {"": revealed}
@@ -39,10 +40,9 @@ def _copied(pointer: str, copied: dict[str, Any]) -> Any:
         try:
             if isinstance(parent, list):
                 index = int(step)
-                part = parent[index] = parent[index].__copy__()
+                part = parent[index] = copy(parent[index])
             else:
-                inner = getattr(parent, step)
-                part = inner.copy() if isinstance(inner, list) else inner.__copy__()
+                part = copy(getattr(parent, step))
                 setattr(parent, step, part)
         except (AttributeError, IndexError, ValueError) as error:
             raise SealBroken("an original has no place in the event") from error

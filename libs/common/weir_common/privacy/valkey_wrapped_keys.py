@@ -55,7 +55,7 @@ class ValkeyWrappedKeys:
             self._failed("get", error)
             return []
         found = zip(blind_indexes, values, strict=True)
-        return [_parse(index, value) for index, value in found if value is not None]
+        return [_parse(index, value) for index, value in found if isinstance(value, bytes)]
 
     async def put(self, tenant_id: TenantId, erasure_mark: int, records: Iterable[SubjectRecord]) -> None:
         values = {_key(tenant_id, erasure_mark, record.blind_index): _format(record) for record in records}
