@@ -155,7 +155,7 @@ async def test_valkey_keeps_wrapped_keys_under_the_mark_for_a_bounded_time(
     (key,) = [key async for key in valkey.scan_iter(match=f"vault:{tenant_id}:*")]
     assert key.startswith(f"vault:{tenant_id}:0:".encode())
     assert 0 < await valkey.ttl(key) <= 60
-    index = (await one.keys.blind_index(tenant_id))(user("ann").encode())
+    index = (await one.keys.blind_index(tenant_id)).digest(user("ann").encode())
     (record,) = await shared.get(tenant_id, 0, [index, b"x" * 32])
     assert record == (await memory.records.subjects(tenant_id, [index]))[0]
     assert record.subject_id == ann.subject_id

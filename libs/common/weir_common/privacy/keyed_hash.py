@@ -22,7 +22,7 @@ class KeyedHash:
         self._inner = hashlib.sha256(block.translate(_INNER))
         self._outer = hashlib.sha256(block.translate(_OUTER))
 
-    def __call__(self, text: bytes) -> bytes:
+    def digest(self, text: bytes) -> bytes:
         """32 bytes."""
         inner = self._inner.copy()
         inner.update(text)

@@ -6,7 +6,7 @@ so traces of an erased person can be linked no longer than that.
 
 from __future__ import annotations
 
-import binascii
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, get_args
@@ -41,10 +41,12 @@ class LinkTokens:
 
 def _maker(prefix: str, key: bytes) -> Callable[[str], str]:
     keyed = KeyedHash(key)
-    to_base64 = binascii.b2a_base64
 
-    def token(value: str) -> str:
-        digest = keyed(value.encode())
-        return prefix + to_base64(digest[:TOKEN_BYTES], newline=False)[:22].translate(_URL_SAFE).decode()
+    # Six of these an event: names are bound here, which is a tenth of the time.
+    def token(
+        value: str, keyed: Callable[[bytes], bytes] = keyed.digest, to_base64: Callable[..., bytes] = b2a_base64
+    ) -> str:
+        text = to_base64(keyed(value.encode())[:TOKEN_BYTES], newline=False)
+        return prefix + text.translate(_URL_SAFE, b"=\n").decode()
 
     return token

@@ -6,7 +6,7 @@ Pure: who the subjects are and by which keys tokens are made comes in. What happ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from weir_common.events.event import Event
 from weir_common.privacy.card_numbers import is_card_number, may_hold_card_number, without_card_numbers
 from weir_common.privacy.compile_protection import clean_free_texts, take_out_identifiers
 from weir_common.privacy.free_text import may_hold_personal_data, without_personal_data
-from weir_common.privacy.identifiers import KIND_OF_FIELD, Identifier
+from weir_common.privacy.identifiers import Identifier
 from weir_common.privacy.link_tokens import LinkTokens
 from weir_common.privacy.originals import Originals, seal
 from weir_common.privacy.ports import Subject
@@ -27,8 +27,6 @@ _clean: Final = clean_free_texts()
 ID: Final = "[id]"
 _SHORTEST_ID_IN_TEXT: Final = 6
 """A shorter identifier is found in too many words that have nothing to do with it."""
-
-_IDENTIFIER_POINTERS: Final = tuple(f"/event_data/user_context/{name}" for name in KIND_OF_FIELD)
 
 
 def protect(
@@ -45,12 +43,13 @@ def protect(
     numbers: dict[str, float] = {}
     scanned: list[str] = []
 
-    def subject_id(identifier: str) -> str:
-        return subjects[Identifier(identifier)].subject_id
-
-    protected = _take_out(event, subject_id, tokens.of, texts, numbers, scanned)
+    protected = _take_out(event, subjects, tokens.of, texts, numbers, scanned)
     if scanned:
-        protected = _with_clean_texts(protected, "\n".join(scanned), texts)
+        # All texts at once are looked at first, since most of the time nothing is in any of them.
+        joined = "\n".join(scanned)
+        own = [one for one in _own_identifiers(event) if one in joined]
+        if own or may_hold_personal_data(joined):
+            protected = _with_clean_texts(protected, own, texts)
     unknown = event.unknown_fields
     if not texts and not numbers and not unknown:
         return protected
@@ -64,15 +63,18 @@ def protect(
     return protected
 
 
-def _with_clean_texts(event: Event, joined: str, texts: dict[str, str]) -> Event:
-    """All texts at once are looked at first, since most of the time nothing is in any of them."""
-    own = [texts[pointer] for pointer in _IDENTIFIER_POINTERS if len(texts.get(pointer, "")) >= _SHORTEST_ID_IN_TEXT]
-    named = [identifier for identifier in own if identifier in joined]
-    if not named and not may_hold_personal_data(joined):
-        return event
+def _own_identifiers(event: Event) -> Iterator[str]:
+    """What names the event's subject, if it is long enough to be looked for in texts."""
+    person = event.event_data.user_context
+    if person is not None:
+        for identifier in (person.user_id, person.anonymous_id):
+            if identifier is not None and len(identifier) >= _SHORTEST_ID_IN_TEXT:
+                yield identifier
 
+
+def _with_clean_texts(event: Event, own: list[str], texts: dict[str, str]) -> Event:
     def cleaned(text: str) -> str:
-        for identifier in named:
+        for identifier in own:
             text = text.replace(identifier, ID)
         return without_personal_data(text)
 

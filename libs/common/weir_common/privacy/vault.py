@@ -112,7 +112,7 @@ class Vault:
         for identifier in identifiers:
             if identifier in found:
                 continue
-            index = blind_index(identifier.encode())
+            index = blind_index.digest(identifier.encode())
             kept = self._kept.get((tenant_id, index))
             if kept is not None and kept[0] == mark:
                 found[identifier] = kept[1]
