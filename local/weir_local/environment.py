@@ -8,6 +8,8 @@ from pathlib import Path
 
 SERVICES = ("ingest", "fraud", "anomaly", "analytics", "compliance", "tenant-admin")
 DATABASE = "weir"
+SHARED_SCHEMAS = ("vault",)
+"""Schemas that belong to no one service, each with its two roles: who may use one is given its address."""
 
 
 def schema_of(service: str) -> str:

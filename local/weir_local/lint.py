@@ -68,7 +68,10 @@ class Breach:
 def tenant_tables(root: Path) -> frozenset[str]:
     """Tables with a ``tenant_id`` column, by the migrations."""
     found: set[str] = set()
-    for path in root.glob("services/*/weir_*/migrations/*.sql"):
+    for path in (
+        *root.glob("services/*/weir_*/migrations/*.sql"),
+        *root.glob("libs/common/weir_common/*/migrations/*.sql"),
+    ):
         for name, body in _CREATE.findall(path.read_text("utf-8")):
             if re.search(r"^\s*tenant_id\s", body, re.MULTILINE):
                 found.add(name.lower())

@@ -41,12 +41,16 @@ def migrations_of(package: str, folder: str = "migrations") -> Iterator[Migratio
             yield Migration(f"{package}/{file.name}", file.read_text("utf-8"))
 
 
-async def migrate(owner_dsn: str, schema: str, package: str, *, timeout: float = 60.0) -> list[str]:
+async def migrate(
+    owner_dsn: str, schema: str, package: str, *, consumes: bool = True, timeout: float = 60.0
+) -> list[str]:
     """Bring ``schema`` up to date; gives the names of the files that were run now.
 
+    ``consumes``: whether a service keeps the offsets of its consumers there, too.
     ``RetryError`` if the database does not answer, ``StopError`` if an applied file was changed.
     """
-    wanted = [*migrations_of("weir_common", "consumer_migrations"), *migrations_of(package)]
+    consumer = migrations_of("weir_common", "consumer_migrations") if consumes else ()
+    wanted = [*consumer, *migrations_of(package)]
     try:
         connection = await asyncpg.connect(owner_dsn, timeout=10, command_timeout=timeout)
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from weir_local.component import CannotStart, Component, Launch, NotReady, Report
-from weir_local.environment import DATABASE, SERVICES, schema_of
+from weir_local.environment import DATABASE, SERVICES, SHARED_SCHEMAS, schema_of
 from weir_local.mesh import Mesh
 from weir_local.privileges import Runner, copy_binaries, postgres_runner
 from weir_local.processes import COMPONENT_MARKER, STATE_MARKER
@@ -188,14 +188,13 @@ def _replace(runner: Runner, name: str, text: str) -> None:
 
 
 def statements(password_of: Callable[[str], str]) -> list[str]:
-    """What makes an empty database ours, and changes nothing the second time: for each service its schema, its owner role
+    """What makes an empty database ours, and changes nothing the second time: for each service, and for the vault, its schema, its owner role
     (migrations) and its application role (bound by row level security).
 
     Role names are ours and passwords are hex: neither can break out of its quotes.
     """
     made = ["REVOKE ALL ON SCHEMA public FROM PUBLIC", f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC"]
-    for service in SERVICES:
-        schema = schema_of(service)
+    for schema in (*map(schema_of, SERVICES), *SHARED_SCHEMAS):
         application, owner = f"weir_{schema}", f"weir_{schema}_owner"
         for role in (application, owner):
             made += [

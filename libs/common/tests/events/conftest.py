@@ -12,6 +12,7 @@ from weir_common.events import version_2_0
 from weir_common.events.event import Event
 
 Document = dict[str, Any]
+LOG_ONLY = ("unknown_fields", "sealed")
 _TEXTS = {
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$(?!\n)": "merchant_1",
     r"^[a-z][a-z0-9_]{0,63}$(?!\n)": "purchase",
@@ -29,7 +30,7 @@ def _filled(kind: Any) -> Any:
         case inspect.UnionType(types=kinds):
             return _filled(next(one for one in kinds if not isinstance(one, inspect.NoneType)))
         case inspect.StructType(fields=fields):
-            return {field.encode_name: _filled(field.type) for field in fields if field.name != "unknown_fields"}
+            return {field.encode_name: _filled(field.type) for field in fields if field.name not in LOG_ONLY}
         case inspect.ListType(item_type=item):
             return [_filled(item), _filled(item)]
         case inspect.LiteralType(values=values):

@@ -94,6 +94,13 @@ def test_made_up_names_are_all_kept_but_not_all_counted(least: Document) -> None
     assert len(decoded.unknown) == MAX_TEMPLATES
 
 
+def test_a_sender_cannot_bring_sealed_originals(least: Document) -> None:
+    least["sealed"] = {"key_id": "sub_someone", "blob": "AAAA"}
+    event = decode_event(msgspec.json.encode(least)).event
+    assert event.sealed is None
+    assert event.unknown_fields == {"/sealed": msgspec.Raw('{"key_id":"sub_someone","blob":"AAAA"}')}
+
+
 def test_an_event_of_nothing_but_unknown_fields_is_refused(full: Document, put: Put) -> None:
     """Their pointers would make it many times as long as it was sent."""
     place = "/ml_context/model_scores/recommendation/recommendations"

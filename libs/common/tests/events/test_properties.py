@@ -81,7 +81,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 def documents(struct: type[msgspec.Struct]) -> st.SearchStrategy[Document]:
     """Objects with all required members and a few of the others."""
     fields = msgspec.inspect.type_info(struct).fields  # type: ignore[attr-defined]
-    members = {field.encode_name: field for field in fields if field.name != "unknown_fields"}
+    members = {field.encode_name: field for field in fields if field.name not in ("unknown_fields", "sealed")}
     required = {name for name, field in members.items() if field.required}
     strategies = {name: st.deferred(lambda field=field: values(field.type)) for name, field in members.items()}
     return st.sets(st.sampled_from(sorted(members)), max_size=4).flatmap(

@@ -75,9 +75,9 @@ def _decode(raw: bytes | msgspec.Raw) -> DecodedEvent:
     """Raises `EventRejected` with any one fault."""
     try:
         event = _newest.decode(raw)
-        if event.unknown_fields is None:
+        if event.unknown_fields is None and event.sealed is None:
             return DecodedEvent(upcast(event), event.schema_version)
-        # Otherwise a sender has a field of that name, which is as unknown as any other.
+        # Otherwise a sender has a field of such a name, which is as unknown as any other.
     except msgspec.ValidationError as error:
         if "schema_version" in str(error) and (decoded := _decode_2_0(raw)) is not None:
             return decoded

@@ -14,7 +14,7 @@ import msgspec
 from weir_common.events.business_context import BusinessContext
 from weir_common.events.ml_context import MlContext
 from weir_common.events.part import ON_THE_LOG_ONLY, Part
-from weir_common.events.privacy import CREDENTIAL, ENVELOPE, SESSION, UNKNOWN
+from weir_common.events.privacy import CREDENTIAL, ENVELOPE, SEALED, SESSION, UNKNOWN
 from weir_common.events.scalars import Instant, ShortText, Subtype, TenantName, Text
 from weir_common.events.technical_context import TechnicalContext
 from weir_common.events.user_context import UserContext
@@ -46,6 +46,16 @@ class EventMetadata(Part):
     processing_flags: ProcessingFlags | None = None
 
 
+class SealedOriginals(Part):
+    """What `weir_common.privacy.protect` took out of the event, as one ciphertext.
+
+    ``key_id`` is the subject id under whose key it is; ``blob`` is 1 byte version, 12 bytes nonce, ciphertext with tag.
+    """
+
+    key_id: Annotated[ShortText, SEALED]
+    blob: Annotated[bytes, SEALED]
+
+
 class Event(Part):
     """One event of schema 2.2. Those of 2.1 have the same shape, so one decoder reads both."""
 
@@ -57,3 +67,5 @@ class Event(Part):
     ml_context: MlContext | None = None
     unknown_fields: Annotated[dict[str, msgspec.Raw] | None, UNKNOWN, ON_THE_LOG_ONLY] = None
     """What the sender's event had and its schema does not know, by JSON pointer into the event as it was sent."""
+    sealed: Annotated[SealedOriginals | None, ON_THE_LOG_ONLY] = None
+    """The values that privacy took out of the event, readable only with its subject's key."""

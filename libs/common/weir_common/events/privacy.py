@@ -83,6 +83,8 @@ COORDINATE: Final = _policy("coordinate", "coarse", "location", "fraud_preventio
 CREDENTIAL: Final = _policy("credential", "sealed", "identifier", "operations", "legitimate_interest", "operations")
 UNKNOWN: Final = _policy("unknown", "sealed", "identifier", "operations", "legitimate_interest", "events")
 """What nobody has described may be anything, so it is treated as the worst."""
+SEALED: Final = _policy("sealed_originals", "open", "identifier", "order_fulfilment", "contract", "events")
+"""What is already sealed stands in the open: it says nothing without its subject's key."""
 
 # ── written by people or pages: looked through ──────────────────────────────────────────────────────────────────────────
 

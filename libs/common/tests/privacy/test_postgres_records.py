@@ -1,0 +1,116 @@
+"""What PostgreSQL itself holds the vault to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from weir_common.ids import TenantId
+from weir_common.migrations import migrate
+from weir_common.postgres import tenant_transaction
+from weir_common.privacy.bootstrap import open_vault
+from weir_common.privacy.errors import KeyUnusable, VaultUnavailable
+from weir_common.privacy.identifiers import user
+from weir_common.privacy.postgres_records import PACKAGE, SCHEMA, PostgresRecords
+from weir_common.privacy.settings import VaultSettings
+from weir_common.settings import PostgresSettings
+
+pytestmark = pytest.mark.integration
+TABLES = ("tenant_kek", "tenant_key", "subject", "erasure_mark")
+
+
+@pytest.fixture
+def stores(servers: Any) -> Any:
+    return servers
+
+
+async def _fill(one: Any, tenant_id: TenantId) -> None:
+    found = await one.vault.resolve(tenant_id, [user("ann"), user("bob")])
+    await one.keys.link_tokens(tenant_id)
+    await one.vault.erase(tenant_id, found[user("bob")].subject_id)
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_row_level_security_shows_one_tenant_and_nobody_all(
+    one: Any, pool: asyncpg.Pool, tenant_id: TenantId, table: str
+) -> None:
+    other = TenantId(tenant_id + "-other")
+    await _fill(one, tenant_id)
+    await _fill(one, other)
+    counted = f"SELECT count(*), min(tenant_id), max(tenant_id) FROM vault.{table}"  # a name from above
+    assert (await pool.fetchrow(counted))[0] == 0
+    async with tenant_transaction(pool, tenant_id) as connection:
+        count, first, last = await connection.fetchrow(counted)
+        assert (count > 0, first, last) == (True, tenant_id, tenant_id)
+        assert await connection.execute(f"DELETE FROM vault.{table} WHERE tenant_id = '{other}'") == "DELETE 0"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with tenant_transaction(pool, tenant_id) as connection:
+            await connection.execute(f"UPDATE vault.{table} SET tenant_id = '{other}x'")
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_security_binds_the_owner_too(postgres: PostgresSettings, pool: asyncpg.Pool, table: str) -> None:
+    owner = await asyncpg.connect(postgres.owner_dsn.get_secret_value(), timeout=5, command_timeout=5)
+    try:
+        assert await owner.fetchval(f"SELECT count(*) FROM vault.{table}") == 0
+        forced = "SELECT relforcerowsecurity FROM pg_class WHERE oid = $1::regclass"
+        assert await owner.fetchval(forced, f"vault.{table}")
+    finally:
+        await owner.close(timeout=5)
+
+
+async def test_adding_subjects_leaves_no_tenant_on_the_connection(
+    one: Any, pool: asyncpg.Pool, tenant_id: TenantId
+) -> None:
+    await _fill(one, tenant_id)
+    for _ in range(10):
+        async with pool.acquire(timeout=5) as connection:
+            assert (await connection.fetchval("SELECT current_setting('weir.tenant_id', true)")) in (None, "")
+
+
+async def test_an_identifier_is_nowhere_in_the_vault(one: Any, pool: asyncpg.Pool, tenant_id: TenantId) -> None:
+    await one.vault.resolve(tenant_id, [user("ann.lee@example.org")])
+    async with tenant_transaction(pool, tenant_id) as connection:
+        for table in TABLES:
+            for row in await connection.fetch(f"SELECT * FROM vault.{table}"):
+                assert b"ann.lee" not in b" ".join(v if isinstance(v, bytes) else str(v).encode() for v in row.values())
+
+
+async def test_a_database_that_is_away_is_an_error_to_retry(postgres: PostgresSettings, tenant_id: TenantId) -> None:
+    closed = await asyncpg.create_pool(
+        postgres.dsn.get_secret_value(), min_size=0, max_size=1, timeout=5, command_timeout=5
+    )
+    closed.terminate()
+    with pytest.raises(VaultUnavailable):
+        await PostgresRecords(closed).erasure_mark(tenant_id)
+
+
+async def test_migrating_twice_does_nothing(postgres: PostgresSettings, pool: asyncpg.Pool) -> None:
+    assert await migrate(postgres.owner_dsn.get_secret_value(), SCHEMA, PACKAGE, consumes=False) == []
+    tables = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'vault'")
+    assert {row["tablename"] for row in tables} == {*TABLES, "schema_migration"}
+
+
+async def test_a_vault_on_the_servers_opens_and_needs_its_root_key(
+    postgres: PostgresSettings, valkey: Redis, tenant_id: TenantId, tmp_path: Path, instance: Callable[[], Any]
+) -> None:
+    root = tmp_path / "root.key"
+    settings = VaultSettings(postgres=postgres, root_key_path=root, shared_timeout_seconds=5)
+    with pytest.raises(KeyUnusable):
+        async with open_vault(settings, valkey, "vault-test"):
+            raise AssertionError("opened without a root key")
+    root.write_bytes(os.urandom(32))
+    async with open_vault(settings, valkey, "vault-test") as opened:
+        ann = (await opened.vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+        assert (await opened.rotate(tenant_id)).destroyed == ()
+    async with open_vault(settings, valkey, "vault-test") as opened:
+        assert (await opened.vault.find(tenant_id, [user("ann")]))[user("ann")].subject_id == ann.subject_id
+    root.write_bytes(os.urandom(32))
+    async with open_vault(settings, valkey, "vault-test") as opened:
+        with pytest.raises(KeyUnusable):
+            await opened.vault.find(tenant_id, [user("ann")])

@@ -1,0 +1,180 @@
+"""What the caches may and may not do: forget, fail, be too small; never outlive an erasure, never hold a key in the open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as ValkeyAway
+from weir_common.ids import TenantId
+from weir_common.privacy.errors import VaultUnavailable
+from weir_common.privacy.identifiers import user
+from weir_common.privacy.recently_used import RecentlyUsed
+from weir_common.privacy.valkey_wrapped_keys import ValkeyWrappedKeys
+from weir_common.privacy.vault import Vault
+
+EVENT = b"e" * 16
+
+
+class Counted:
+    """Counts the calls of each method, and fails those named in ``broken``."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.calls: dict[str, int] = {}
+        self.broken: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def call(*given: Any) -> Any:
+            self.calls[name] = self.calls.get(name, 0) + 1
+            if name in self.broken:
+                raise VaultUnavailable("away")
+            return await method(*given)
+
+        return call
+
+
+@pytest.fixture
+def counted(memory: Any, instance: Any) -> Counted:
+    memory.records = Counted(memory.records)
+    memory.shared = Counted(memory.shared)
+    return memory.records
+
+
+@pytest.fixture
+def stores(memory: Any) -> Any:
+    """In memory only: what is counted here are calls."""
+    return memory
+
+
+async def test_a_batch_of_newcomers_is_one_round_trip_and_a_warm_one_none(
+    counted: Counted, one: Any, tenant_id: TenantId
+) -> None:
+    people = [user(f"p{number}") for number in range(80)]
+    await one.keys.link_tokens(tenant_id)
+    await one.vault.resolve(tenant_id, people)
+    assert counted.calls["add_subjects"] == 1
+    before = dict(counted.calls)
+    await one.vault.resolve(tenant_id, people)
+    await one.vault.resolve(tenant_id, people[:3])
+    assert counted.calls == before
+
+
+async def test_another_instance_reads_the_shared_cache_first(
+    counted: Counted, instance: Any, tenant_id: TenantId
+) -> None:
+    people = [user("ann"), user("bob")]
+    first = await instance().vault.resolve(tenant_id, people)
+    added = counted.calls["add_subjects"]
+    second = await instance().vault.resolve(tenant_id, people)
+    assert counted.calls["add_subjects"] == added
+    assert [s.subject_id for s in first.values()] == [s.subject_id for s in second.values()]
+
+
+async def test_what_is_forgotten_is_read_again(counted: Counted, one: Any, tenant_id: TenantId) -> None:
+    people = [user(f"p{number}") for number in range(250)]  # the instance keeps 100
+    first = await one.vault.resolve(tenant_id, people)
+    again = await one.vault.resolve(tenant_id, people)
+    assert {p: s.subject_id for p, s in first.items()} == {p: s.subject_id for p, s in again.items()}
+    assert len(one.vault._kept) == 100
+
+
+async def test_nothing_in_the_shared_cache_opens_without_the_tenants_key(
+    memory: Any, one: Any, tenant_id: TenantId
+) -> None:
+    ann = (await one.vault.resolve(tenant_id, [user("ann@example.org")]))[user("ann@example.org")]
+    sealed = ann.cipher.seal(tenant_id, EVENT, b"text")
+    ((place, record),) = memory.shared.kept.items()
+    assert "ann" not in f"{place!r} {record!r}"
+    assert len(record.wrapped_key) == 40
+    _, kek = await one.keys.current(tenant_id)
+    assert ann.cipher.open(tenant_id, EVENT, sealed) == b"text"
+    assert kek.unwrap(record.wrapped_key) not in record.wrapped_key
+
+
+async def test_without_an_answer_warm_subjects_are_used_for_a_bounded_time(
+    counted: Counted, one: Any, tenant_id: TenantId, clock: Any
+) -> None:
+    await one.vault.resolve(tenant_id, [user("ann")])
+    counted.broken = {"erasure_mark", "add_subjects", "subjects", "subject"}
+    clock.advance(seconds=29)
+    assert await one.vault.resolve(tenant_id, [user("ann")])
+    with pytest.raises(VaultUnavailable):
+        await one.vault.resolve(tenant_id, [user("bob")])
+    clock.advance(seconds=1)
+    with pytest.raises(VaultUnavailable):
+        await one.vault.resolve(tenant_id, [user("ann")])
+    counted.broken = set()
+    assert await one.vault.resolve(tenant_id, [user("ann"), user("bob")])
+
+
+async def test_subjects_that_vanish_again_and_again_are_an_error_not_a_loop(
+    one: Any, memory: Any, tenant_id: TenantId
+) -> None:
+    class Vanishing(Counted):
+        async def add_subjects(self, *_: Any) -> list[Any]:
+            self.calls["add_subjects"] = self.calls.get("add_subjects", 0) + 1
+            return []
+
+    records = Vanishing(memory.records)
+    vault = Vault(records, memory.shared, one.keys)
+    with pytest.raises(VaultUnavailable, match="3 attempts"):
+        await vault.resolve(tenant_id, [user("ann")])
+    assert records.calls["add_subjects"] == 3
+
+
+class AwayValkey:
+    """A client whose server is away."""
+
+    def register_script(self, _: str) -> Any:
+        return self.mget
+
+    async def mget(self, *_: Any, **__: Any) -> Any:
+        raise ValkeyAway("away")
+
+
+async def test_without_valkey_every_subject_comes_from_the_database(
+    memory: Any, instance: Any, tenant_id: TenantId
+) -> None:
+    memory.shared = ValkeyWrappedKeys(AwayValkey())  # type: ignore[arg-type]
+    first = await instance().vault.resolve(tenant_id, [user("ann")])
+    second = await instance().vault.resolve(tenant_id, [user("ann")])
+    assert first[user("ann")].subject_id == second[user("ann")].subject_id
+
+
+@pytest.mark.integration
+async def test_valkey_keeps_wrapped_keys_under_the_mark_for_a_bounded_time(
+    valkey: Redis, one: Any, memory: Any, tenant_id: TenantId
+) -> None:
+    shared = ValkeyWrappedKeys(valkey, ttl_seconds=60, timeout_seconds=5)
+    vault = Vault(memory.records, shared, one.keys)
+    ann = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+    (key,) = [key async for key in valkey.scan_iter(match=f"vault:{tenant_id}:*")]
+    assert key.startswith(f"vault:{tenant_id}:0:".encode())
+    assert 0 < await valkey.ttl(key) <= 60
+    index = (await one.keys.blind_index(tenant_id)).digest(user("ann").encode())
+    (record,) = await shared.get(tenant_id, 0, [index, b"x" * 32])
+    assert record == (await memory.records.subjects(tenant_id, [index]))[0]
+    assert record.subject_id == ann.subject_id
+    assert list(await shared.get(tenant_id, 1, [index])) == []
+    assert list(await shared.get(TenantId(tenant_id + "-other"), 0, [index])) == []
+
+
+def test_the_least_recently_used_is_forgotten() -> None:
+    kept: RecentlyUsed[str, int] = RecentlyUsed(2)
+    kept.put("a", 1)
+    kept.put("b", 2)
+    assert kept.get("a") == 1
+    kept.put("c", 3)
+    assert (kept.get("a"), kept.get("b"), kept.get("c"), len(kept)) == (1, None, 3, 2)
+    kept.put("a", 4)
+    assert kept.get("a") == 4
+    kept.forget("a")
+    kept.forget("z")
+    assert kept.get("a") is None
+    assert "1" not in repr(RecentlyUsed(5)).replace("of 5", "")
+    with pytest.raises(ValueError, match="one value"):
+        RecentlyUsed(0)

@@ -1,0 +1,185 @@
+"""The vault: who is who, and by which key their data are sealed.
+
+Three places keep a subject's record: the database, durably; a cache that the instances share (keys wrapped); and this process
+(keys unwrapped, at most ``subjects`` of them). An erasure reaches both caches by the tenant's erasure mark: a number that the
+deleting transaction raises, that is part of the shared cache's keys, and that every entry here was read under. It is
+read again after ``mark_seconds``, so no instance seals or opens by an erased key for longer than that and the time of one request
+that was under way; if the database does not answer, for no longer than ``mark_seconds_without_answer``.
+The price: after an erasure all of that tenant's entries are read again, one round trip a batch.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from weir_common.ids import SubjectId, TenantId
+from weir_common.privacy.errors import KeyDestroyed, VaultUnavailable
+from weir_common.privacy.identifiers import Identifier
+from weir_common.privacy.ports import Subject, SubjectRecord, VaultRecords, WrappedKeyCache
+from weir_common.privacy.recently_used import RecentlyUsed
+from weir_common.privacy.subject_cipher import SubjectCipher
+from weir_common.privacy.tenant_keys import TenantKeys
+from weir_common.privacy.wrapping_key import KEY_BYTES, WrappingKey
+
+log = structlog.get_logger(__name__)
+
+SUBJECT_PREFIX: Final = "sub_"
+_SUBJECT_BYTES: Final = 16
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True)
+class VaultLimits:
+    """How much this process keeps, and for how long it may not know of an erasure."""
+
+    subjects: int = 100_000
+    tenants: int = 10_000
+    mark_seconds: float = 1.0
+    mark_seconds_without_answer: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    number: int
+    read_at: float
+
+
+class Vault:
+    """`SubjectVault` over records; see the module for what is cached where."""
+
+    def __init__(
+        self,
+        records: VaultRecords,
+        shared: WrappedKeyCache,
+        keys: TenantKeys,
+        limits: VaultLimits | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._shared = shared
+        self._keys = keys
+        self._limits = limits or VaultLimits()
+        self._monotonic = monotonic
+        self._marks: RecentlyUsed[TenantId, _Mark] = RecentlyUsed(self._limits.tenants)
+        self._kept: RecentlyUsed[tuple[TenantId, bytes], tuple[int, Subject]] = RecentlyUsed(self._limits.subjects)
+
+    async def resolve(self, tenant_id: TenantId, identifiers: Sequence[Identifier]) -> Mapping[Identifier, Subject]:
+        """See `SubjectVault.resolve`."""
+        return await self._subjects(tenant_id, identifiers, make=True)
+
+    async def find(self, tenant_id: TenantId, identifiers: Sequence[Identifier]) -> Mapping[Identifier, Subject]:
+        """See `SubjectVault.find`."""
+        return await self._subjects(tenant_id, identifiers, make=False)
+
+    async def open_key(self, tenant_id: TenantId, subject_id: SubjectId) -> SubjectCipher:
+        """See `SubjectVault.open_key`. Never from a cache: whoever opens many events keeps what this gives."""
+        record = await self._records.subject(tenant_id, subject_id)
+        if record is None:
+            raise KeyDestroyed("no subject has this id")
+        try:
+            kek = await self._keys.kek(tenant_id, record.epoch)
+        except KeyDestroyed:
+            # A rotation may have moved it to a newer key since it was read, and destroyed the older one.
+            record = await self._records.subject(tenant_id, subject_id)
+            if record is None:
+                raise
+            kek = await self._keys.kek(tenant_id, record.epoch)
+        return SubjectCipher(kek.unwrap(record.wrapped_key))
+
+    async def erase(self, tenant_id: TenantId, subject_id: SubjectId) -> bool:
+        """See `SubjectVault.erase`. Here at once; elsewhere as the module says."""
+        erased = await self._records.erase(tenant_id, subject_id)
+        self._marks.forget(tenant_id)
+        return erased
+
+    async def _subjects(
+        self, tenant_id: TenantId, identifiers: Sequence[Identifier], *, make: bool
+    ) -> dict[Identifier, Subject]:
+        if not identifiers:
+            return {}
+        blind_index = await self._keys.blind_index(tenant_id)
+        mark = await self._mark(tenant_id)
+        found: dict[Identifier, Subject] = {}
+        missing: dict[bytes, Identifier] = {}
+        for identifier in identifiers:
+            if identifier in found:
+                continue
+            index = blind_index.digest(identifier.encode())
+            kept = self._kept.get((tenant_id, index))
+            if kept is not None and kept[0] == mark:
+                found[identifier] = kept[1]
+            else:
+                missing[index] = identifier
+        if missing:
+            for index, subject in (await self._read(tenant_id, mark, list(missing), make)).items():
+                found[missing[index]] = subject
+                self._kept.put((tenant_id, index), (mark, subject))
+        return found
+
+    async def _mark(self, tenant_id: TenantId) -> int:
+        """The tenant's erasure mark, not older than the limits say."""
+        known = self._marks.get(tenant_id)
+        now = self._monotonic()
+        if known is not None and now - known.read_at < self._limits.mark_seconds:
+            return known.number
+        try:
+            number = await self._records.erasure_mark(tenant_id)
+        except VaultUnavailable as error:
+            if known is None or now - known.read_at >= self._limits.mark_seconds_without_answer:
+                raise
+            log.warning("the erasure mark cannot be read, the last one is used", tenant_id=tenant_id, error=str(error))
+            return known.number
+        self._marks.put(tenant_id, _Mark(number, now))
+        return number
+
+    async def _read(self, tenant_id: TenantId, mark: int, indexes: list[bytes], make: bool) -> dict[bytes, Subject]:
+        found: dict[bytes, Subject] = {}
+        for record in await self._shared.get(tenant_id, mark, indexes):
+            # One whose key is destroyed was re-wrapped since it was put there: the database has the newer one.
+            if (subject := await self._unwrapped(tenant_id, record)) is not None:
+                found[record.blind_index] = subject
+        waiting = [index for index in indexes if index not in found]
+        for _ in range(_ATTEMPTS):
+            if not waiting:
+                return found
+            records = await (self._added(tenant_id, waiting) if make else self._records.subjects(tenant_id, waiting))
+            readable: list[SubjectRecord] = []
+            for record in records:
+                if (subject := await self._unwrapped(tenant_id, record)) is not None:
+                    found[record.blind_index] = subject
+                    readable.append(record)
+            if readable:
+                await self._shared.put(tenant_id, mark, readable)
+            if not make and len(readable) == len(records):
+                return found
+            waiting = [index for index in waiting if index not in found]
+        if waiting:
+            # Erased or re-wrapped each time at the very moment at which it was read.
+            raise VaultUnavailable(f"{len(waiting)} subjects could not be read in {_ATTEMPTS} attempts")
+        return found
+
+    async def _added(self, tenant_id: TenantId, indexes: list[bytes]) -> Sequence[SubjectRecord]:
+        epoch, kek = await self._keys.current(tenant_id)
+        # Sorted, so that two instances with the same newcomers never wait for each other in a ring.
+        drafts = [_draft(index, epoch, kek) for index in sorted(indexes)]
+        return await self._records.add_subjects(tenant_id, drafts)
+
+    async def _unwrapped(self, tenant_id: TenantId, record: SubjectRecord) -> Subject | None:
+        try:
+            kek = await self._keys.kek(tenant_id, record.epoch)
+        except KeyDestroyed:
+            return None
+        return Subject(record.subject_id, SubjectCipher(kek.unwrap(record.wrapped_key)))
+
+
+def _draft(index: bytes, epoch: int, kek: WrappingKey) -> SubjectRecord:
+    name = base64.urlsafe_b64encode(os.urandom(_SUBJECT_BYTES)).rstrip(b"=").decode()
+    return SubjectRecord(index, SubjectId(SUBJECT_PREFIX + name), epoch, kek.wrap(os.urandom(KEY_BYTES)))
