@@ -1,0 +1,121 @@
+"""What a hunt found, for people and for programs. Labels only, never a value."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from weir_compliance.hunt.planted import Planted
+from weir_compliance.hunt.search import StoreReport
+
+VERSION: Final = 1
+"""Of the hunter: what it decodes and how it spells. A certificate of erasure names it."""
+
+CLEAN, FOUND, UNREAD = 0, 1, 2
+"""Exit codes. A find is certain whatever else could not be read; without one, an unread store leaves the question open."""
+
+
+def exit_code(reports: Sequence[StoreReport]) -> int:
+    """CLEAN only if every store was read to its end."""
+    if any(report.sightings for report in reports):
+        return FOUND
+    return UNREAD if any(report.fault for report in reports) or not reports else CLEAN
+
+
+def document(planted: Sequence[Planted], reports: Sequence[StoreReport]) -> dict[str, Any]:
+    """The whole of it as JSON: stores with groups with labels, and for each kind of value the stores that have it."""
+    found = set().union(*(report.labels for report in reports)) if reports else set()
+    return {
+        "version": VERSION,
+        "verdict": {CLEAN: "clean", FOUND: "found", UNREAD: "unread"}[exit_code(reports)],
+        "values": len(planted),
+        "values_found": len(found),
+        "stores": [
+            {
+                "store": report.store,
+                "bytes": report.bytes,
+                "units": report.units,
+                "seconds": round(report.seconds, 3),
+                "fault": report.fault,
+                "values_found": len(report.labels),
+                "places": [
+                    {
+                        "where": where,
+                        "values": {
+                            label: {
+                                "occurrences": sighting.occurrences,
+                                "spellings": sorted(sighting.spellings),
+                                "at": sighting.examples,
+                            }
+                            for label, sighting in sorted(labels.items())
+                        },
+                    }
+                    for where, labels in sorted(report.sightings.items())
+                ],
+            }
+            for report in reports
+        ],
+        "kinds": kinds(planted, reports),
+    }
+
+
+def kinds(planted: Sequence[Planted], reports: Sequence[StoreReport]) -> dict[str, dict[str, int]]:
+    """For each kind of value: how many there are (``planted``), and how many of them each store has."""
+    table: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for one in planted:
+        row = table[one.kind or one.label]
+        row["planted"] += 1
+        for report in reports:
+            if one.label in report.labels:
+                row[report.store] += 1
+    return {kind: dict(row) for kind, row in sorted(table.items())}
+
+
+def show(console: Console, planted: Sequence[Planted], reports: Sequence[StoreReport]) -> None:
+    """A table of the stores, then where values were found, one line a group."""
+    table = Table("store", box=None, pad_edge=False)
+    for name in ("looked through", "decoded units", "seconds", "values found"):
+        table.add_column(name, justify="right")
+    for report in reports:
+        verdict = (
+            "[red]not read[/]"
+            if report.fault
+            else f"[red]{len(report.labels):,}[/]"
+            if report.labels
+            else "[green]0[/]"
+        )
+        table.add_row(report.store, _size(report.bytes), f"{report.units:,}", f"{report.seconds:.1f}", verdict)
+    console.print(table)
+    for report in reports:
+        if report.fault:
+            console.print(f"[red]✗[/] {report.store} could not be read: {escape(report.fault)}", soft_wrap=True)
+        for where, labels in sorted(report.sightings.items()):
+            label, sighting = next(iter(sorted(labels.items())))
+            spelled = sorted({name for one in labels.values() for name in one.spellings})
+            times = sum(one.occurrences for one in labels.values())
+            console.print(
+                f"{report.store}: {where}  {len(labels)} values, {times} times ({', '.join(spelled)}), "
+                f"such as {label} at {sighting.examples[0]}",
+                markup=False,
+                soft_wrap=True,
+            )
+    found = set().union(*(report.labels for report in reports)) if reports else set()
+    console.print(f"{len(found):,} of {len(planted):,} planted values found", soft_wrap=True)
+
+
+def show_kinds(console: Console, planted: Sequence[Planted], reports: Sequence[StoreReport]) -> None:
+    """Which kind of value is in which store: `found/planted`."""
+    stores = [report.store for report in reports if report.labels]
+    table = Table("kind", box=None, pad_edge=False)
+    for name in stores:
+        table.add_column(name, justify="right")
+    for kind, row in kinds(planted, reports).items():
+        table.add_row(escape(kind), *(f"{row[name]}/{row['planted']}" if name in row else "·" for name in stores))
+    console.print(table)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
