@@ -162,7 +162,7 @@ async def wait_until_exported(opened: Opened, request_id: str) -> None:
     deadline = time.monotonic() + ARRIVED_SECONDS
     while True:
         answer = await opened.door.client.get(f"{EXPORT}/{request_id}", headers=opened.door.headers)
-        state = answer.json().get("state") if answer.status_code == 200 else f"answered {answer.status_code}"
+        state = answer.json().get("status") if answer.status_code == 200 else f"answered {answer.status_code}"
         if state == "fulfilled":
             return
         if time.monotonic() > deadline:

@@ -100,10 +100,10 @@ def _in_headers(values: _Values) -> Iterator[PassingRequest]:
 
 def _in_addresses(values: _Values) -> Iterator[PassingRequest]:
     for target in _PATHS:
-        planted = values.one(f"path:{target.format('…')}")
+        planted = values.one(f"path:{target.format('*')}")
         yield PassingRequest("GET", target.format(quote(planted.value, safe="")), planted)
     for target in _QUERIES:
-        planted = values.one(f"query:{target.format('…')}")
+        planted = values.one(f"query:{target.format('*')}")
         yield PassingRequest("GET", target.format(quote(planted.value, safe="")), planted)
 
 
@@ -138,17 +138,17 @@ def _in_refused_events(values: _Values, event: dict[str, Any], identities: Ident
         yield PassingRequest(
             "POST", "/api/v2/ml/inference/fraud", planted, _JSON, json.dumps({"event": wrong}).encode()
         )
-    planted = values.one("refused:beside a fault")
+    planted = values.one("refused:beside-a-fault")
     wrong = copy.deepcopy(event)
     _set(wrong, ("event_data", "user_context", "user_id"), planted.value)
     _set(wrong, ("event_data", "event_type"), "no_such_type")
     yield PassingRequest("POST", BATCH, planted, _JSON, json.dumps({"events": [wrong]}).encode())
-    planted = values.one("refused:broken json")
+    planted = values.one("refused:broken-json")
     yield PassingRequest("POST", BATCH, planted, _JSON, f'{{"events": [{{"user": "{planted.value}"'.encode())
-    planted = values.one("refused:broken line")
+    planted = values.one("refused:broken-line")
     line = f'{{"user": "{planted.value}"\n'.encode()
     yield PassingRequest("POST", BATCH, planted, {"content-type": "application/x-ndjson"}, line)
-    planted = values.one("refused:content type")
+    planted = values.one("refused:content-type")
     yield PassingRequest("POST", BATCH, planted, {"content-type": f"text/{quote(planted.value, safe='')}"}, b"{}")
 
 
