@@ -55,7 +55,6 @@ EVIDENCE: Final[tuple[tuple[str, str, str], ...]] = (
     ("kafka files", " decoded", "canary-product"),
     ("lake", "parquet column payload", "canary-product"),
     ("lake", "avro", "canary-tenant"),
-    ("lake", "json files", "canary-tenant"),
     ("postgres", "weir: ", "canary-tenant"),
     ("postgres files", "wal", "canary-tenant"),
     ("postgres files", "analytics.", "canary-tenant"),

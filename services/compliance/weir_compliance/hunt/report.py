@@ -14,6 +14,9 @@ from weir_compliance.hunt.search import StoreReport
 VERSION: Final = 1
 """Of the hunter: what it decodes and how it spells. A certificate of erasure names it."""
 
+PLANTED: Final = "planted"
+"""In a kind's row, how many values of it there are; all other members are stores."""
+
 CLEAN, FOUND, UNREAD = 0, 1, 2
 """Exit codes. A find is certain whatever else could not be read; without one, an unread store leaves the question open."""
 
@@ -63,11 +66,11 @@ def document(planted: Sequence[Planted], reports: Sequence[StoreReport]) -> dict
 
 
 def kinds(planted: Sequence[Planted], reports: Sequence[StoreReport]) -> dict[str, dict[str, int]]:
-    """For each kind of value: how many there are (``planted``), and how many of them each store has."""
+    """For each kind of value: how many there are (PLANTED), and how many of them each store has."""
     table: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for one in planted:
         row = table[one.kind or one.label]
-        row["planted"] += 1
+        row[PLANTED] += 1
         for report in reports:
             if one.label in report.labels:
                 row[report.store] += 1
@@ -107,14 +110,10 @@ def show(console: Console, planted: Sequence[Planted], reports: Sequence[StoreRe
 
 
 def show_kinds(console: Console, planted: Sequence[Planted], reports: Sequence[StoreReport]) -> None:
-    """Which kind of value is in which store: `found/planted`."""
-    stores = [report.store for report in reports if report.labels]
-    table = Table("kind", box=None, pad_edge=False)
-    for name in stores:
-        table.add_column(name, justify="right")
+    """Which kind of value is in which store, a line a kind, such as `header:referer  3 planted: logs 2, traces 3`."""
     for kind, row in kinds(planted, reports).items():
-        table.add_row(escape(kind), *(f"{row[name]}/{row['planted']}" if name in row else "·" for name in stores))
-    console.print(table)
+        stores = ", ".join(f"{name} {count}" for name, count in row.items() if name != PLANTED) or "nowhere"
+        console.print(f"{kind}  {row[PLANTED]} planted: {stores}", markup=False, soft_wrap=True)
 
 
 def _size(count: int) -> str:
