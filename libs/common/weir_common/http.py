@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weir_common.api_docs import add_api_docs
-from weir_common.audit import PLATFORM, AuditEntry, AuditTrail
+from weir_common.audit import PLATFORM, AuditEntry, AuditTrail, tenant_asked
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
@@ -216,7 +216,7 @@ async def audit_access(
                 action=str(action),
                 object_ref=object_ref,
                 outcome=cast("Any", outcome),
-                detail={"reason": reason, "tenant_asked": str(tenant_id or "")},
+                detail={"reason": reason, "tenant_asked": tenant_asked(tenant_id)},
             )
         )
     except RetryError as error:
@@ -340,13 +340,18 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     )
 
 
+def _route_of(request: Request) -> str:
+    """The route's template: what stands in a path may be a person's identifier, and logs are not erased."""
+    return str(getattr(request.scope.get("route"), "path", ""))
+
+
 async def _on_outage(request: Request, error: Exception) -> Response:
-    log.warning("request failed for want of a part", path=request.url.path, error=repr(error))
+    log.warning("request failed for want of a part", route=_route_of(request), error=repr(error))
     return problem_response(Unavailable("A part that this needs did not answer in time; nothing was changed."), request)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    log.exception("unhandled error", path=request.url.path, exc_info=error)
+    log.exception("unhandled error", route=_route_of(request), exc_info=error)
     return problem_response(Problem("The error was recorded; please give support the trace id."), request)
 
 
