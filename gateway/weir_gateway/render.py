@@ -207,7 +207,8 @@ def _connection_manager(settings: GatewaySettings, stat_prefix: str) -> dict[str
             "custom_tags": [
                 {"tag": "weir.tenant.id", "request_header": {"name": "x-weir-tenant"}},
                 # Envoy's own tags of these names have the whole address, the client's words and its IP address in them.
-                {"tag": "http.url", "value": "%ROUTE_NAME%"},
+                # Never empty, or Envoy leaves its own in place.
+                {"tag": "http.url", "value": "route %ROUTE_NAME%"},
                 {"tag": "user_agent", "literal": {"value": "withheld"}},
                 {"tag": "peer.address", "literal": {"value": "withheld"}},
             ],

@@ -12,6 +12,8 @@ import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Span
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -41,6 +43,14 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi", "/internal/")
+
+_CALLERS_WORDS = frozenset(
+    {
+        *("url.path", "url.query", "url.full", "http.target", "http.url"),
+        *("user_agent.original", "http.user_agent", "client.address", "network.peer.address", "net.peer.ip"),
+    }
+)
+"""Attributes of a request's span, by both of the conventions that the instrumentation knows."""
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
@@ -144,8 +154,17 @@ def create_app(
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"], server_request_hook=withhold
+    )
     return app
+
+
+def withhold(span: Span, _: Scope) -> None:
+    """Overwrite what callers may have put a person's data into; ``http.route`` says as much of the request as is needed."""
+    if isinstance(span, ReadableSpan) and span.is_recording():
+        for name in _CALLERS_WORDS & (span.attributes or {}).keys():
+            span.set_attribute(name, "withheld")
 
 
 # ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -61,14 +61,18 @@ def unpacked(data: bytes, where: str, at: str, overlap: int) -> Iterator[Piece]:
         yield from _unpacked(io.BytesIO(data), data[: len(_ZSTD)], where, at, overlap, MAX_LAYERS)
 
 
-def carved_zstd(data: bytes, where: str, overlap: int) -> Iterator[Piece]:
-    """The zstd frames anywhere in ``data``: for a file whose table of contents is missing."""
+def carved_zstd(data: bytes, where: str) -> Iterator[Piece]:
+    """The zstd frames anywhere in ``data``: for a file whose table of contents is missing. A torn frame gives what it has."""
     start = data.find(_ZSTD)
     while start >= 0:
-        # These four bytes may be no frame, or one that ends early: what came out of it was looked through.
-        with contextlib.suppress(UnreadableError):
-            yield from _unpacked(io.BytesIO(data[start:]), _ZSTD, where, f"byte {start}", overlap, 1)
-        start = data.find(_ZSTD, start + 1)
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        following = start + 1
+        # These four bytes may stand there by chance, and begin no frame.
+        with contextlib.suppress(zstandard.ZstdError):
+            plain = frame.decompress(data[start:])
+            following = len(data) - len(frame.unused_data)
+            yield Piece(where, f"byte {start} unzstd", plain)
+        start = data.find(_ZSTD, following)
 
 
 def chunks(file: _Source, where: str, overlap: int, at: str = "") -> Iterator[Piece]:

@@ -35,7 +35,7 @@ def spellings(value: str, *, hashed: bool = False) -> dict[bytes, str]:
 def _all(value: str, hashed: bool) -> Iterator[tuple[str, bytes]]:
     # The plain one first: an encoding that changes nothing must not give its name to it.
     yield "plain", value.encode()
-    cases = {value: "", value.lower(): "lower ", value.upper(): "upper ", value.casefold(): "folded "}
+    cases = {value.casefold(): "folded ", value.upper(): "upper ", value.lower(): "lower ", value: ""}
     for text, case in cases.items():
         yield case + "plain", text.encode()
         yield from _escaped(text, case)
@@ -52,7 +52,9 @@ def _all(value: str, hashed: bool) -> Iterator[tuple[str, bytes]]:
 def _escaped(text: str, case: str) -> Iterator[tuple[str, bytes]]:
     escaped = json.dumps(text)[1:-1]
     yield case + "json", escaped.encode()
-    yield case + "json", json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    unescaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    yield case + "json", unescaped.encode()
+    yield case + "json", unescaped.replace("/", "\\/").encode()
     yield case + "json", re.sub(r"\\u[0-9a-f]{4}", lambda match: "\\u" + match[0][2:].upper(), escaped).encode()
     yield case + "json", escaped.replace("/", "\\/").encode()
     yield case + "json in json", json.dumps(escaped)[1:-1].encode()

@@ -51,7 +51,7 @@ def _parquet(path: Path, relative: str, overlap: int) -> Iterator[Piece]:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid:
         # Its writer is at work, or died: without a footer the columns are not known, but the compressed pages are there.
-        for piece in carved_zstd(path.read_bytes(), "parquet without footer", overlap):
+        for piece in carved_zstd(path.read_bytes(), "parquet without footer"):
             yield Piece(piece.where, f"{relative} {piece.at}", piece.data, piece.repeated, piece.unit)
         return
     with file:
