@@ -78,24 +78,23 @@ def kinds(planted: Sequence[Planted], reports: Sequence[StoreReport]) -> dict[st
 
 
 def show(console: Console, planted: Sequence[Planted], reports: Sequence[StoreReport]) -> None:
-    """A table of the stores, then where values were found, one line a group."""
+    """A table of the stores, then where values were found, one line a group. Only of ``planted``, if more was looked for."""
+    asked = {one.label for one in planted}
     table = Table("store", box=None, pad_edge=False)
     for name in ("looked through", "decoded units", "seconds", "values found"):
         table.add_column(name, justify="right")
     for report in reports:
-        verdict = (
-            "[red]not read[/]"
-            if report.fault
-            else f"[red]{len(report.labels):,}[/]"
-            if report.labels
-            else "[green]0[/]"
-        )
+        seen = len(report.labels & asked)
+        verdict = "[red]not read[/]" if report.fault else f"[red]{seen:,}[/]" if seen else "[green]0[/]"
         table.add_row(report.store, _size(report.bytes), f"{report.units:,}", f"{report.seconds:.1f}", verdict)
     console.print(table)
     for report in reports:
         if report.fault:
             console.print(f"[red]✗[/] {report.store} could not be read: {escape(report.fault)}", soft_wrap=True)
-        for where, labels in sorted(report.sightings.items()):
+        for where, every in sorted(report.sightings.items()):
+            labels = {label: sighting for label, sighting in every.items() if label in asked}
+            if not labels:
+                continue
             label, sighting = next(iter(sorted(labels.items())))
             spelled = sorted({name for one in labels.values() for name in one.spellings})
             times = sum(one.occurrences for one in labels.values())
@@ -105,7 +104,7 @@ def show(console: Console, planted: Sequence[Planted], reports: Sequence[StoreRe
                 markup=False,
                 soft_wrap=True,
             )
-    found = set().union(*(report.labels for report in reports)) if reports else set()
+    found = asked & set().union(*(report.labels for report in reports))
     console.print(f"{len(found):,} of {len(planted):,} planted values found", soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ import zstandard
 from weir.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
 from weir_compliance.hunt.plant.events import PlantedEvent, planted_events
-from weir_compliance.hunt.plant.passing import BATCH, PassingRequest, passing_requests
+from weir_compliance.hunt.plant.passing import BATCH, PassingRequest, export_words, passing_requests
 from weir_compliance.hunt.planted import Planted
 
 INFERENCE: Final = "/api/v2/ml/inference/fraud"
@@ -72,7 +72,10 @@ async def plant(door: FrontDoor, seed: str, values: int) -> Planting:
     for request in passing_requests(door.tenant_id, seed, now):
         planting.answers[await _pass_by(door, request)] += 1
         planting.planted.append(request.planted)
-    planting.exports.append(await _ask_for_export(door, planting.planted))
+    subject = next(one for one in planting.planted if one.kind.endswith("/user_id"))
+    words = export_words(door.tenant_id, seed)
+    planting.exports.append(await _ask_for_export(door, subject, words))
+    planting.planted += words
     return planting
 
 
@@ -171,11 +174,17 @@ async def _pass_by(door: FrontDoor, request: PassingRequest) -> int:
     return answer.status_code
 
 
-async def _ask_for_export(door: FrontDoor, planted: Sequence[Planted]) -> str:
+async def _ask_for_export(door: FrontDoor, subject: Planted, words: Sequence[Planted]) -> str:
     """A person's own request names them: the identifier, the words and the reference must not be kept in clear, either."""
-    subject = next(one for one in planted if one.kind.endswith("/user_id"))
-    body = {"tenant_id": door.tenant_id, "subject": {"user_id": subject.value}}
-    answer = await door.client.post(EXPORT, json=body, headers=door.headers)
+    reason, reference, key = words
+    body = {
+        "tenant_id": door.tenant_id,
+        "subject": {"user_id": subject.value},
+        "reason": f"asked by {reason.value}",
+        "reference": reference.value,
+    }
+    headers = {**door.headers, "idempotency-key": key.value, "traceparent": _SAMPLED.format(8, 8)}
+    answer = await door.client.post(EXPORT, json=body, headers=headers)
     if answer.status_code != 202:
         raise PlantFaultError(f"{EXPORT} answered {answer.status_code}")
     return str(answer.json()["request_id"])

@@ -72,6 +72,13 @@ def passing_requests(tenant_id: str, seed: str, now: datetime) -> Iterator[Passi
         yield from _in_refused_events(values, event, identities)
 
 
+def export_words(tenant_id: str, seed: str) -> list[Planted]:
+    """What people write into a subject request: its reason, their reference, the key by which they repeat it."""
+    identities = Identities(Random(f"export/{seed}/{tenant_id}"))  # noqa: S311 - seeded on purpose
+    kinds = ("export:reason", "export:reference", "export:idempotency-key")
+    return [Planted(f"{kind}#0", identities.email().replace("ü", "u"), kind, kept=False) for kind in kinds]
+
+
 class _Values:
     """Numbers the values of one round."""
 
