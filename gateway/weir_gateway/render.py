@@ -17,7 +17,8 @@ _ACCESS_LOG = {
     "service.name": "weir-gateway",
     "message": "request",
     "http.request.method": "%REQ(:METHOD)%",
-    "url.path": "%PATH(NQ:ORIG_OR_PATH)%",
+    # The route, never the path: people's identifiers stand in paths (`…/receipts/ada@example.com`), and logs are not erased.
+    "http.route": "%ROUTE_NAME%",
     "http.response.status_code": "%RESPONSE_CODE%",
     "response_flags": "%RESPONSE_FLAGS%",
     "response_code_details": "%RESPONSE_CODE_DETAILS%",
@@ -110,11 +111,12 @@ def _https_listener(settings: GatewaySettings) -> dict[str, Any]:
 def _grpc_listener(settings: GatewaySettings) -> dict[str, Any]:
     # What bounds these is the pause between messages (stream_idle_timeout), not how long they stay open.
     routes: list[dict[str, Any]] = [
-        {"match": {"path": method}, "route": {"cluster": f"{service}_grpc", "timeout": "0s"}}
+        {"name": method, "match": {"path": method}, "route": {"cluster": f"{service}_grpc", "timeout": "0s"}}
         for method, service in GRPC_STREAMS.items()
     ]
     routes += [
         {
+            "name": f"/{name}/",
             "match": {"prefix": f"/{name}/"},
             "route": {
                 "cluster": f"{service}_grpc",
@@ -128,6 +130,7 @@ def _grpc_listener(settings: GatewaySettings) -> dict[str, Any]:
     for service in SERVICES:
         routes.append(
             {
+                "name": "/grpc.",
                 "match": {
                     "prefix": "/grpc.",
                     "headers": [{"name": "x-weir-service", "string_match": {"exact": service.replace("_", "-")}}],
@@ -135,7 +138,9 @@ def _grpc_listener(settings: GatewaySettings) -> dict[str, Any]:
                 "route": {"cluster": f"{service}_grpc", "timeout": "0s"},
             }
         )
-    routes.append({"match": {"prefix": "/grpc."}, "route": {"cluster": "ingest_grpc", "timeout": "0s"}})
+    routes.append(
+        {"name": "/grpc.", "match": {"prefix": "/grpc."}, "route": {"cluster": "ingest_grpc", "timeout": "0s"}}
+    )
     manager = {
         **_connection_manager(settings, "ingress_grpc"),
         "request_timeout": "0s",  # a stream of requests is one request; unary calls have deadlines of their own
@@ -201,6 +206,11 @@ def _connection_manager(settings: GatewaySettings, stat_prefix: str) -> dict[str
             "spawn_upstream_span": False,
             "custom_tags": [
                 {"tag": "weir.tenant.id", "request_header": {"name": "x-weir-tenant"}},
+                # Envoy's own tags of these names have the whole address, the client's words and its IP address in them.
+                # Never empty, or Envoy leaves its own in place.
+                {"tag": "http.url", "value": "route %ROUTE_NAME%"},
+                {"tag": "user_agent", "literal": {"value": "withheld"}},
+                {"tag": "peer.address", "literal": {"value": "withheld"}},
             ],
         }
     return manager
@@ -393,7 +403,8 @@ def _route(route: Route) -> dict[str, Any]:
         }
     )
     match = {"path": route.prefix} if route.exact else {"prefix": route.prefix}
-    rendered: dict[str, Any] = {"match": match, "route": action}
+    # The name is what logs and traces call it.
+    rendered: dict[str, Any] = {"name": route.prefix, "match": match, "route": action}
     if route.anonymous:
         rendered["typed_per_filter_config"] = {
             "envoy.filters.http.ext_authz": {

@@ -11,6 +11,7 @@ import typer
 COMMANDS: tuple[tuple[str, str], ...] = (
     ("audit", "weir_compliance.cli:audit"),
     ("export", "weir_compliance.cli:export"),
+    ("hunt", "weir_compliance.hunt.command:hunt_command"),
     ("ledger", "weir_local.ledger:ledger"),
     ("demo", "weir_local.demo.command:demo"),
 )

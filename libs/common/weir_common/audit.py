@@ -6,8 +6,9 @@ transaction of the action itself. It holds references, never personal data.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +20,9 @@ from weir_common.telemetry import current_trace_id, traceparent_of
 
 PLATFORM = TenantId("__platform__")
 """The tenant of entries that concern no single tenant."""
+
+_MERCHANT: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+"""With a letter in it: a number alone is nobody's name for a shop, but may be somebody's card."""
 
 Outcome = Literal["success", "denied", "failure"]
 
@@ -37,6 +41,16 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = msgspec.field(default_factory=current_trace_id)
     entry_id: str = msgspec.field(default_factory=lambda: str(uuid7()))
     occurred_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+def tenant_asked(tenant_id: str | None) -> str:
+    """Whose data were asked for, for an entry's detail: as it came only if it can be a merchant's id.
+
+    Callers send anything in its place, also mail addresses, card numbers and telephone numbers, which the log would keep.
+    """
+    if not tenant_id:
+        return ""
+    return tenant_id if _MERCHANT.fullmatch(tenant_id) else "no tenant's id"
 
 
 def audit_record(entry: AuditEntry) -> OutgoingRecord:

@@ -12,13 +12,15 @@ import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Span
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weir_common.api_docs import add_api_docs
-from weir_common.audit import PLATFORM, AuditEntry, AuditTrail
+from weir_common.audit import PLATFORM, AuditEntry, AuditTrail, tenant_asked
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
@@ -41,6 +43,14 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi", "/internal/")
+
+_CALLERS_WORDS = frozenset(
+    {
+        *("url.path", "url.query", "url.full", "http.target", "http.url"),
+        *("user_agent.original", "http.user_agent", "client.address", "network.peer.address", "net.peer.ip"),
+    }
+)
+"""Attributes of a request's span, by both of the conventions that the instrumentation knows."""
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
@@ -144,8 +154,17 @@ def create_app(
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls="livez,readyz,metrics", exclude_spans=["receive", "send"], server_request_hook=withhold
+    )
     return app
+
+
+def withhold(span: Span, _: Scope) -> None:
+    """Overwrite what callers may have put a person's data into; ``http.route`` says as much of the request as is needed."""
+    if isinstance(span, ReadableSpan) and span.is_recording():
+        for name in _CALLERS_WORDS & (span.attributes or {}).keys():
+            span.set_attribute(name, "withheld")
 
 
 # ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +235,7 @@ async def audit_access(
                 action=str(action),
                 object_ref=object_ref,
                 outcome=cast("Any", outcome),
-                detail={"reason": reason, "tenant_asked": str(tenant_id or "")},
+                detail={"reason": reason, "tenant_asked": tenant_asked(tenant_id)},
             )
         )
     except RetryError as error:
@@ -340,13 +359,18 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     )
 
 
+def _route_of(request: Request) -> str:
+    """The route's template: what stands in a path may be a person's identifier, and logs are not erased."""
+    return str(getattr(request.scope.get("route"), "path", ""))
+
+
 async def _on_outage(request: Request, error: Exception) -> Response:
-    log.warning("request failed for want of a part", path=request.url.path, error=repr(error))
+    log.warning("request failed for want of a part", route=_route_of(request), error=repr(error))
     return problem_response(Unavailable("A part that this needs did not answer in time; nothing was changed."), request)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    log.exception("unhandled error", path=request.url.path, exc_info=error)
+    log.exception("unhandled error", route=_route_of(request), exc_info=error)
     return problem_response(Problem("The error was recorded; please give support the trace id."), request)
 
 

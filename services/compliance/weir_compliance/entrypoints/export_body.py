@@ -63,7 +63,7 @@ def export_command(parsed: ExportBody, idempotency_key: str | None) -> ExportCom
         regime=parsed.regime,
         particulars=Particulars(Subject(user_ids, anonymous_ids), parsed.reference, parsed.reason),
         recipient=parsed.recipient,
-        idempotency_key=idempotency_key,
+        idempotency_key=None if idempotency_key is None else _kept_key(parsed.tenant_id, idempotency_key),
         body_digest=_digest(parsed, user_ids, anonymous_ids),
     )
 
@@ -72,6 +72,11 @@ def _values(given: str | list[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+
+
+def _kept_key(tenant_id: str, key: str) -> str:
+    """What is stored of a key: some callers put the person's mail address into it, and it is not needed to know it again."""
+    return hashlib.blake2b(key.encode(), key=tenant_id.encode(), digest_size=16).hexdigest()
 
 
 def _digest(body: ExportBody, user_ids: tuple[str, ...], anonymous_ids: tuple[str, ...]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc.aio
 from weir.fraud.v1 import fraud_pb2, fraud_pb2_grpc
-from weir_common.audit import AuditEntry, AuditTrail
+from weir_common.audit import AuditEntry, AuditTrail, tenant_asked
 from weir_common.auth import Action, Authenticator
 from weir_common.grpc import caller_of
 from weir_common.ids import TenantId
@@ -52,7 +52,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
                     action=str(Action.FRAUD_SCORE),
                     object_ref="weir.fraud.v1.FraudService/ScoreTransaction",
                     outcome="denied",
-                    detail={"reason": "tenant", "tenant_asked": tenant_id},
+                    detail={"reason": "tenant", "tenant_asked": tenant_asked(tenant_id)},
                 )
             )
             raise Forbidden("The credential belongs to another tenant; the attempt was recorded.")

@@ -35,8 +35,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def digest_of(query: str, body: bytes) -> str:
-    """What makes two requests the same: their parameters and their body as it was read."""
-    return blake2b(query.encode() + b"\0" + body, digest_size=16).hexdigest()
+    """What makes two requests the same: their parameters and their body as it was read. Of 256 bits: stores make keys from it."""
+    return blake2b(query.encode() + b"\0" + body, digest_size=32).hexdigest()
 
 
 def check_key(key: str) -> None:
