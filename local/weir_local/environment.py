@@ -8,11 +8,18 @@ from pathlib import Path
 
 SERVICES = ("ingest", "fraud", "anomaly", "analytics", "compliance", "tenant-admin")
 DATABASE = "weir"
+LINKED = ("postgres", "valkey", "kafka")
+"""Servers whose link to the services a native mesh can lead through a proxy (``weir up --links``)."""
 
 
 def schema_of(service: str) -> str:
     """The PostgreSQL schema of a service, also the stem of its two roles: `tenant-admin` → `tenant_admin`."""
     return service.replace("-", "_")
+
+
+def link_of(server: str) -> str:
+    """The name of the port by which the services reach a server through its proxy."""
+    return f"{server}-link"
 
 
 def package_of(service: str) -> str:
