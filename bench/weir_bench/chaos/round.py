@@ -104,8 +104,10 @@ class Outcome:
 async def play(mesh: Mesh, gateway: Gateway, one: Round) -> Outcome:
     """The whole round. Raises ``DidNotRecover`` only when the mesh is not well before it begins."""
     began = time.monotonic()
-    await well(mesh, WELL_SECONDS)
     outcome = Outcome(one)
+    # What fell after the last round was judged falls to this one's account.
+    await _raise_fallen(mesh, outcome)
+    await well(mesh, WELL_SECONDS)
     outcome.shops = [Shop(tenant) for tenant in await make_tenants(gateway, SHOPS)]
     since = await stores.ends_of(mesh, [EVENTS, DECISIONS])
     stop = asyncio.Event()
@@ -168,13 +170,17 @@ async def _disturb(mesh: Mesh, outcome: Outcome) -> None:
 
 async def _tend(mesh: Mesh, outcome: Outcome) -> None:
     """What died though nobody killed it is a fault of ours; it is started again, so that the next round can be played."""
-    if fallen := dead(mesh):
-        outcome.trouble.append(f"died by itself: {', '.join(fallen)}")
-        await start(mesh, fallen)
+    await _raise_fallen(mesh, outcome)
     try:
         await well(mesh, WELL_SECONDS)
     except DidNotRecover as error:
         outcome.trouble.append(str(error))
+
+
+async def _raise_fallen(mesh: Mesh, outcome: Outcome) -> None:
+    if fallen := dead(mesh):
+        outcome.trouble.append(f"died by itself: {', '.join(fallen)}")
+        await start(mesh, fallen)
 
 
 async def examine(mesh: Mesh, gateway: Gateway, outcome: Outcome, since: stores.Offsets | None) -> None:

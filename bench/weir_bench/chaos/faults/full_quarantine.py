@@ -26,7 +26,7 @@ async def fill_quarantine(mesh: Mesh, fault: Fault) -> Evidence:
     """One unreadable record. Recovery counts from the moment at which the quarantine takes records again."""
     await _limit(mesh, {"max.message.bytes": "1"})
     try:
-        sources = await write_poison(mesh, 1)
+        _, sources = await write_poison(mesh, 1)
         stopped = await _stopped(mesh)
     finally:
         await _limit(mesh, {})

@@ -25,25 +25,40 @@ from weir_local.mesh import Mesh
 from weir_bench.chaos.faults.evidence import Evidence
 from weir_bench.chaos.plan import Fault
 from weir_bench.chaos.servers import NotProven, dead
-from weir_bench.chaos.stores import put_aside
+from weir_bench.chaos.stores import archived, put_aside
 
 RECORDS = 5
 CONSUMERS = ("weir.fraud.score", "weir.anomaly.rules", "weir.analytics.books")
 ASIDE_SECONDS = 60.0
+LAKE_SECONDS = 60.0
 _SEND_SECONDS = 15.0
 
 
 async def poison(mesh: Mesh, fault: Fault) -> Evidence:
     """A few records: far below the share at which a consumer stops."""
-    sources = await write_poison(mesh, RECORDS)
+    tenant, sources = await write_poison(mesh, RECORDS)
     wrong = await wrongly_aside(mesh, sources, ASIDE_SECONDS)
     since = time.monotonic()
+    rows = await _in_the_lake(mesh, tenant)
+    if rows != RECORDS:
+        wrong.append(f"the lake holds {rows} of {RECORDS} of them")
     wrong += [f"{name} stopped" for name in dead(mesh)]
     return Evidence(f"{len(sources)} unreadable records at {', '.join(sources[:3])}, …", since, wrong)
 
 
-async def write_poison(mesh: Mesh, count: int) -> list[str]:
-    """So many records that are no JSON, spread over the partitions; gives where they stand (``topic/partition/offset``)."""
+async def _in_the_lake(mesh: Mesh, tenant: str) -> int:
+    """Rows after at most a minute: the archive keeps what nobody can read, too, and must not stop at it."""
+    deadline = time.monotonic() + LAKE_SECONDS
+    while True:
+        rows = (await archived(mesh, [tenant]))[tenant].total()
+        if rows >= RECORDS or time.monotonic() > deadline:
+            return rows
+        await asyncio.sleep(1)
+
+
+async def write_poison(mesh: Mesh, count: int) -> tuple[str, list[str]]:
+    """So many records that are no text, spread over the partitions, of a tenant of their own; gives it and where they
+    stand (``topic/partition/offset``)."""
     tenant = TenantId(f"chaos-poison-{secrets.token_hex(4)}")
     producer = AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{mesh.port('kafka')}", acks="all")
     sources: list[str] = []
@@ -73,7 +88,7 @@ async def write_poison(mesh: Mesh, count: int) -> list[str]:
             await close_client(producer.stop, client="chaos-poison")
     if len(sources) != count:
         raise NotProven("the log did not take the unreadable records")
-    return sources
+    return tenant, sources
 
 
 async def wrongly_aside(mesh: Mesh, sources: list[str], seconds: float) -> list[str]:
