@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import statistics
@@ -139,6 +140,8 @@ def main() -> None:
     )
     parser.add_argument("--repeat", type=int, default=1, help="how often to play what is chosen")
     given = parser.parse_args()
+    # A refused connection is an expected answer here, not news.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     chosen = rounds(max(given.rounds, *given.only, 0), given.seed)
     if given.only:
         chosen = [one for one in chosen if one.number in given.only]

@@ -38,11 +38,11 @@ async def poison(mesh: Mesh, fault: Fault) -> Evidence:
     """A few records: far below the share at which a consumer stops."""
     tenant, sources = await write_poison(mesh, RECORDS)
     wrong = await wrongly_aside(mesh, sources, ASIDE_SECONDS)
-    since = time.monotonic()
     rows = await _in_the_lake(mesh, tenant)
     if rows != RECORDS:
         wrong.append(f"the lake holds {rows} of {RECORDS} of them")
     wrong += [f"{name} stopped" for name in dead(mesh)]
+    since = time.monotonic()
     return Evidence(f"{len(sources)} unreadable records at {', '.join(sources[:3])}, …", since, wrong)
 
 
