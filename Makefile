@@ -13,6 +13,7 @@ EDITABLE := $(foreach member,$(MEMBERS),-e $(member))
 LOCKS := $(wildcard requirements/*.lock)
 PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 TEST_STATE := $(CURDIR)/.weir-test
+CHAOS_STATE := $(CURDIR)/.weir-chaos
 SOURCES := libs services gateway local bench tests k8s proto/generate.py conftest.py
 
 # ── everyday ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,6 +111,12 @@ bench-ingest: setup ## Full-size events of 50 tenants to the knee, then 5 minute
 bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/bench/receipts.json
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.receipts
+
+.PHONY: chaos-ingest
+chaos-ingest: setup ## Kill, hold and cut off every part while clients send, on a mesh of its own; writes .weir/chaos/ingest.json
+	@export WEIR_STATE_DIR="$(CHAOS_STATE)"; trap '$(BIN)/weir down --purge >/dev/null' EXIT; \
+		$(BIN)/weir down --purge >/dev/null; $(BIN)/weir up --links; \
+		env -u WEIR_STATE_DIR $(BIN)/python -m weir_bench.chaos $(ARGS)
 
 .PHONY: bench-peers
 bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from weir_local import certificates
-from weir_local.go_programs import cached_program
+from weir_local.go_programs import GoProgram, cached_program
 from weir_local.mesh import Mesh
 
 MODULE = Path(__file__).with_name("load")
@@ -104,7 +104,7 @@ async def offer(
 ) -> AsyncIterator[PhaseReport]:
     """Run the phases one after another; ``on_phase`` hears the name of each as it begins. Raises RuntimeError if the program fails."""
     file = _write(mesh, plan, folder)
-    program = await cached_program(mesh.cache, "weir-load", MODULE)
+    program = await cached_program(mesh.cache, GoProgram("weir-load", MODULE))
     process = await asyncio.create_subprocess_exec(
         str(program), str(file), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=_LINE_LIMIT
     )

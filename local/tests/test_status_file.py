@@ -20,8 +20,8 @@ COMPONENTS = cast("list[Component]", [_Named("a", ("a-http",)), _Named("b")])
 
 def test_what_is_not_mentioned_stays(mesh: Mesh) -> None:
     mesh.folder()
-    write_mesh_file(mesh, COMPONENTS, [Status("b", "running", pid=2)], remember_kubernetes=True)
-    write_mesh_file(mesh, COMPONENTS, [Status("a", "failed", "no")], remember_kubernetes=True)
+    write_mesh_file(mesh, COMPONENTS, [Status("b", "running", pid=2)], remember_parts=True)
+    write_mesh_file(mesh, COMPONENTS, [Status("a", "failed", "no")], remember_parts=True)
     components = read_mesh_file(mesh.state)["components"]
     assert list(components) == ["a", "b"]
     assert components["a"]["ports"] == {"a-http": mesh.port("a-http")}
@@ -31,10 +31,10 @@ def test_what_is_not_mentioned_stays(mesh: Mesh) -> None:
 def test_only_a_start_says_whether_there_is_a_control_plane(mesh: Mesh) -> None:
     mesh.folder()
     with_control_plane = replace(mesh, kubernetes=True)
-    write_mesh_file(with_control_plane, COMPONENTS, [Status("a", "stopped")], remember_kubernetes=False)
+    write_mesh_file(with_control_plane, COMPONENTS, [Status("a", "stopped")], remember_parts=False)
     assert read_mesh_file(mesh.state)["kubernetes"] is False
-    write_mesh_file(with_control_plane, COMPONENTS, [Status("a", "running")], remember_kubernetes=True)
-    write_mesh_file(mesh, COMPONENTS, [Status("a", "stopped")], remember_kubernetes=False)
+    write_mesh_file(with_control_plane, COMPONENTS, [Status("a", "running")], remember_parts=True)
+    write_mesh_file(mesh, COMPONENTS, [Status("a", "stopped")], remember_parts=False)
     assert read_mesh_file(mesh.state)["kubernetes"] is True
 
 

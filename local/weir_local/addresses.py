@@ -5,7 +5,16 @@ from __future__ import annotations
 from weir_gateway.settings import GatewaySettings, Upstream
 
 from weir_local import certificates
-from weir_local.environment import SERVICES, Addresses, Listen, Passwords, schema_of, service_environment
+from weir_local.environment import (
+    LINKED,
+    SERVICES,
+    Addresses,
+    Listen,
+    Passwords,
+    link_of,
+    schema_of,
+    service_environment,
+)
 from weir_local.mesh import Mesh
 
 LOCALHOST = "127.0.0.1"
@@ -24,10 +33,11 @@ def addresses(mesh: Mesh) -> Addresses:
             "KEY_PATH": str(ca / "external-metrics-key.pem"),
             "CLIENT_CA_PATH": str(ca / "front-proxy-ca.pem"),
         }
+    stores = {server: f"{LOCALHOST}:{mesh.port(link_of(server) if mesh.links else server)}" for server in LINKED}
     return Addresses(
-        postgres=f"{LOCALHOST}:{mesh.port('postgres')}",
-        kafka=f"{LOCALHOST}:{mesh.port('kafka')}",
-        valkey=f"{LOCALHOST}:{mesh.port('valkey')}",
+        postgres=stores["postgres"],
+        kafka=stores["kafka"],
+        valkey=stores["valkey"],
         temporal=f"{LOCALHOST}:{mesh.port('temporal')}",
         listen={
             service: Listen(LOCALHOST, mesh.port(f"{service}-http"), mesh.port(f"{service}-grpc"))

@@ -44,12 +44,15 @@ errors = Console(stderr=True, highlight=False)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
-def this_mesh(*, kubernetes: bool | None = None) -> Mesh:
-    """The mesh of the current folder. Whether it has a control plane is remembered from its last start."""
+def this_mesh(*, kubernetes: bool | None = None, links: bool | None = None) -> Mesh:
+    """The mesh of the current folder. Whether it has a control plane or proxied links is remembered from its last start."""
     state = default_state_directory(os.environ, Path.cwd())
+    before = read_mesh_file(state)
     if kubernetes is None:
-        kubernetes = bool(read_mesh_file(state).get("kubernetes", False))
-    return Mesh.at(state, default_cache_directory(os.environ), kubernetes=kubernetes)
+        kubernetes = bool(before.get("kubernetes", False))
+    if links is None:
+        links = bool(before.get("links", False))
+    return Mesh.at(state, default_cache_directory(os.environ), kubernetes=kubernetes, links=links)
 
 
 @app.command()
@@ -59,13 +62,17 @@ def up(
         bool | None,
         typer.Option("--kubernetes/--no-kubernetes", help="Also etcd, kube-apiserver and controller-manager."),
     ] = None,
+    links: Annotated[
+        bool | None,
+        typer.Option("--links/--no-links", help="Services reach their stores through proxies that can cut the way."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Start what is missing and wait until everything serves.
 
     Examples:  weir up · weir up --kubernetes · weir up --only postgres,kafka
     """
-    mesh = this_mesh(kubernetes=kubernetes)
+    mesh = this_mesh(kubernetes=kubernetes, links=links)
     names = _names(only)
     _start(mesh, json_, lambda launcher: launcher.up(names))
 
@@ -82,7 +89,7 @@ def down(
     names = _names(only)
     here = this_mesh()
     # A control plane that was started once is stopped too, even if the last start was without it.
-    mesh = Mesh.at(here.state, here.cache, kubernetes=control_plane_exists())
+    mesh = Mesh.at(here.state, here.cache, kubernetes=control_plane_exists(), links=here.links)
     stopped: list[str] = []
     if mesh.state.is_dir():
         with _locked(mesh):

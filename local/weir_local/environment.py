@@ -10,11 +10,18 @@ SERVICES = ("ingest", "fraud", "anomaly", "analytics", "compliance", "tenant-adm
 DATABASE = "weir"
 SHARED_SCHEMAS = ("vault",)
 """Schemas that belong to no one service, each with its two roles: who may use one is given its address."""
+LINKED = ("postgres", "valkey", "kafka")
+"""Servers whose link to the services a native mesh can lead through a proxy (``weir up --links``)."""
 
 
 def schema_of(service: str) -> str:
     """The PostgreSQL schema of a service, also the stem of its two roles: `tenant-admin` → `tenant_admin`."""
     return service.replace("-", "_")
+
+
+def link_of(server: str) -> str:
+    """The name of the port by which the services reach a server through its proxy."""
+    return f"{server}-link"
 
 
 def package_of(service: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,17 +50,31 @@ async def go_build(work: Path, module: Path, package: str, output: Path) -> None
         )
 
 
-async def cached_program(cache: Path, name: str, module: Path) -> Path:
-    """The main package of ``module``, built once in a folder that is named by its sources, with its hash beside it."""
-    folder = cache / f"{name}-{_digest(module)}"
-    program, sums = folder / name, folder / "SHA256SUMS"
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """One binary: its name, the folder of the module that names its sources, and the package that is built of it."""
+
+    name: str
+    module: Path
+    package: str = "."
+
+    def path(self, cache: Path) -> Path:
+        """Where it lies, built or not."""
+        return cache / f"{self.name}-{_digest(self.module)}" / self.name
+
+
+async def cached_program(cache: Path, one: GoProgram) -> Path:
+    """The program, built once in a folder that is named by its sources, with its hash beside it."""
+    program = one.path(cache)
+    folder = program.parent
+    sums = folder / "SHA256SUMS"
     if program.is_file() and sums.is_file() and sums.read_text() == _sum(program):
         return program
     draft = cache / f".{folder.name}.{os.getpid()}"
     draft.mkdir(parents=True, exist_ok=True)
     # Its own, since others may be built at the same time.
-    work = cache / f"go-work-{name}"
-    await go_build(work, module, ".", draft / program.name)
+    work = cache / f"go-work-{one.name}"
+    await go_build(work, one.module, one.package, draft / program.name)
     (draft / sums.name).write_text(_sum(draft / program.name))
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     try:

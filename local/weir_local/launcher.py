@@ -232,7 +232,7 @@ class Launcher:
         return [component for name, component in self._components.items() if name in only]
 
     def _write(self, statuses: Sequence[Status], *, started: bool = False) -> None:
-        write_mesh_file(self._mesh, list(self._components.values()), statuses, remember_kubernetes=started)
+        write_mesh_file(self._mesh, list(self._components.values()), statuses, remember_parts=started)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

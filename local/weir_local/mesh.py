@@ -24,12 +24,14 @@ class Mesh:
     """Downloads and builds shared by every checkout (WEIR_CACHE_DIR)."""
     kubernetes: bool = False
     """Whether the Kubernetes control plane belongs to this mesh."""
+    links: bool = False
+    """Whether the services reach PostgreSQL, Valkey and Kafka through proxies that can slow and cut the way."""
     ports: Ports = field(kw_only=True)
 
     @classmethod
-    def at(cls, state: Path, cache: Path, *, kubernetes: bool = False) -> Mesh:
+    def at(cls, state: Path, cache: Path, *, kubernetes: bool = False, links: bool = False) -> Mesh:
         state = state.absolute()
-        return cls(state, cache.absolute(), kubernetes, ports=Ports(state / "ports.json", seed=str(state)))
+        return cls(state, cache.absolute(), kubernetes, links, ports=Ports(state / "ports.json", seed=str(state)))
 
     def port(self, name: str) -> int:
         """The port remembered under this name, chosen now if it is new."""

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from weir_local.component import Component
 from weir_local.components.gateway import Gateway
 from weir_local.components.kafka import Kafka
+from weir_local.components.links import Links
 from weir_local.components.postgres import Postgres
 from weir_local.components.service import weir_service
 from weir_local.components.temporal import Temporal
@@ -17,8 +18,10 @@ from weir_local.mesh import Mesh
 
 
 def components(mesh: Mesh) -> list[Component]:
-    """The components of this mesh; with ``mesh.kubernetes`` also the control plane."""
+    """The components of this mesh; with ``mesh.kubernetes`` also the control plane, with ``mesh.links`` the proxies."""
     chosen: list[Component] = [Postgres(), Valkey(), Kafka(), Temporal(), Traces()]
+    if mesh.links:
+        chosen.append(Links())
     if mesh.kubernetes:
         from weir_local.kubernetes import control_plane  # only here: most starts do without it
 

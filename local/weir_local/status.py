@@ -37,11 +37,11 @@ Observer = Callable[[Status], None]
 
 
 def write_mesh_file(
-    mesh: Mesh, components: Sequence[Component], statuses: Sequence[Status], *, remember_kubernetes: bool
+    mesh: Mesh, components: Sequence[Component], statuses: Sequence[Status], *, remember_parts: bool
 ) -> None:
     """Bring `mesh.json` up to date with these statuses; what is said of other components stays.
 
-    Whether the mesh has a control plane is what its last start said, so only a start writes it.
+    Whether the mesh has a control plane or proxied links is what its last start said, so only a start writes it.
     """
     before = read_mesh_file(mesh.state)
     known = dict(before.get("components", {}))
@@ -50,7 +50,8 @@ def write_mesh_file(
         known[status.name] = {**asdict(status), "ports": {port: mesh.port(port) for port in ports[status.name]}}
     document = {
         "state_dir": str(mesh.state),
-        "kubernetes": mesh.kubernetes if remember_kubernetes else bool(before.get("kubernetes", False)),
+        "kubernetes": mesh.kubernetes if remember_parts else bool(before.get("kubernetes", False)),
+        "links": mesh.links if remember_parts else bool(before.get("links", False)),
         "components": {name: known[name] for name in [*ports, *known] if name in known},
     }
     draft = mesh.state / f".mesh.json.{os.getpid()}"

@@ -18,6 +18,18 @@ from weir_common.telemetry import meter, statement_spans_if_sampled
 log = structlog.get_logger(__name__)
 
 _MAX_BACKOFF_SECONDS = 5.0
+_PUBLISH_SECONDS = 5.0
+"""Below PostgreSQL's limit for a transaction that idles (``postgres_pool``: 10 s): while Kafka is away the relay must give up
+before the server ends its session under it."""
+_OUTAGES = (
+    RetryError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg raises when the server has ended the session while nobody was listening to it.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 _GATHER_SECONDS = 0.02
 
 
@@ -77,7 +89,7 @@ class OutboxRelay:
             try:
                 moved = await self.relay_once()
                 backoff = 0.1
-            except (RetryError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except _OUTAGES as error:
                 self._failures.add(1, {"weir.schema": self._schema})
                 log.warning("outbox relay failed, trying again", schema=self._schema, error=repr(error))
                 await self._pause(stop, backoff)
@@ -90,7 +102,7 @@ class OutboxRelay:
         # What was committed just before the stop should not wait for the next start.
         try:
             await self.relay_once()
-        except (RetryError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _OUTAGES as error:
             log.warning("outbox left rows for the next start", schema=self._schema, error=repr(error))
 
     async def relay_once(self) -> int:
@@ -125,7 +137,7 @@ class OutboxRelay:
                 )
                 for row in rows
             ]
-            await self._publisher.publish_all(records)
+            await self._publisher.publish_all(records, timeout=_PUBLISH_SECONDS)
             await connection.execute(
                 f'DELETE FROM "{self._schema}".outbox WHERE id = ANY($1::bigint[])',  # noqa: S608 - the schema is ours
                 [row["id"] for row in rows],

@@ -15,6 +15,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 from weir_common.kafka.closing import close_client
 
 from weir_local.component import CannotStart, Component, Launch, NotReady, Report
+from weir_local.environment import link_of
 from weir_local.jars import cached_jars
 from weir_local.mesh import Mesh
 
@@ -128,13 +129,19 @@ def java() -> Path:
 
 def _properties(mesh: Mesh) -> str:
     port, controller = mesh.port("kafka"), mesh.port("kafka-controller")
+    listeners, advertised, protocols = f"BROKER://127.0.0.1:{port}", f"BROKER://127.0.0.1:{port}", "BROKER:PLAINTEXT"
+    if mesh.links:
+        # A client goes where the broker says that it is: through the proxy only if a listener advertises the proxy.
+        listeners += f",LINKED://127.0.0.1:{mesh.port('kafka-linked')}"
+        advertised += f",LINKED://127.0.0.1:{mesh.port(link_of('kafka'))}"
+        protocols += ",LINKED:PLAINTEXT"
     return f"""# Written by `weir up`; changes here are lost.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=BROKER://127.0.0.1:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={mesh.state / "kafka" / "data"}

@@ -25,7 +25,7 @@ class WeirService(Component):
     """One service; ready when its gRPC health says SERVING and ``/readyz`` answers 200."""
 
     name: str = ""
-    depends_on: tuple[str, ...] = ("postgres", "valkey", "kafka", "temporal", "kube-apiserver")
+    depends_on: tuple[str, ...] = ("postgres", "valkey", "kafka", "links", "temporal", "kube-apiserver")
     ports: tuple[str, ...] = field(default=())
     stop_seconds: float = 20
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from weir_local.go_programs import cached_program
+from weir_local.go_programs import GoProgram, cached_program
 
 MODULE = Path(__file__).with_name("check")
 LOAD_SECONDS = 30
@@ -20,7 +20,7 @@ class BadComposeFile(Exception):
 async def load(cache: Path, *files: Path) -> dict[str, Any]:
     """The project as Compose understands it; ``BadComposeFile`` when it does not."""
     process = await asyncio.create_subprocess_exec(
-        *(str(await cached_program(cache, "compose-check", MODULE)), *(str(file) for file in files)),
+        *(str(await cached_program(cache, GoProgram("compose-check", MODULE))), *(str(file) for file in files)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

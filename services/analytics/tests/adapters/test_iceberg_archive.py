@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
@@ -91,6 +92,15 @@ def test_every_column_is_kept(catalogue: SqlCatalog, open_archive: OpenArchive) 
     }
     assert list(IcebergArchiveReader(catalogue).payloads("events", TenantId("t"))) == ['{"n":1,"text":"Ž"}'.encode()]
     assert list(IcebergArchiveReader(catalogue).payloads("events", TenantId("'; x"))) == []
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_archive(catalogue: SqlCatalog, open_archive: OpenArchive) -> None:
+    good, bad = records(0, 1)
+    archive = open_archive()
+    archive.write([good, msgspec.structs.replace(bad, payload=b'{"a":"\xff\xfe"}')])
+    archive.commit({0: 0}, {0: 2})
+    rows = open_table(catalogue, "events").scan().to_arrow().to_pylist()
+    assert {row["offset"]: row["payload"] for row in rows} == {0: '{"n":0,"text":"Ž"}', 1: '{"a":"\ufffd\ufffd"}'}
 
 
 def test_a_process_that_dies_before_its_commit_changed_nothing(

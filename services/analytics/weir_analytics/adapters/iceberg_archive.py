@@ -396,6 +396,15 @@ def _by_subject(record: ArchivedRecord) -> tuple[str, Microseconds]:
     return (record.subject or "", record.event_at or 0)
 
 
+def _texts(payloads: Sequence[bytes]) -> pa.Array:
+    """As text. One that is no UTF-8 is kept with its bad bytes replaced: it must not stop the archive, which would find it again
+    at every start."""
+    try:
+        return pc.cast(pa.array(payloads, pa.binary()), pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([payload.decode("utf-8", "replace") for payload in payloads], pa.string())
+
+
 def _batch(records: Sequence[ArchivedRecord], schema: pa.Schema) -> pa.RecordBatch:
     timestamp = pa.timestamp("us", "UTC")
     columns = [
@@ -409,7 +418,7 @@ def _batch(records: Sequence[ArchivedRecord], schema: pa.Schema) -> pa.RecordBat
         pa.array([record.schema_version for record in records], pa.string()),
         pa.array([record.partition for record in records], pa.int32()),
         pa.array([record.offset for record in records], pa.int64()),
-        pc.cast(pa.array([record.payload for record in records], pa.binary()), pa.string()),
+        _texts([record.payload for record in records]),
     ]
     return pa.RecordBatch.from_arrays(
         [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
