@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-SCHEMAS = ["ingest", "fraud", "anomaly", "analytics", "compliance", "tenant_admin"]
+SCHEMAS = ["ingest", "fraud", "anomaly", "analytics", "compliance", "tenant_admin", "vault"]
 
 
 async def test_every_table_with_a_tenant_has_forced_row_level_security(superuser: asyncpg.Connection) -> None:
