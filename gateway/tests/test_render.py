@@ -70,3 +70,25 @@ def test_health_metrics_and_the_credential_check_are_not_served(settings: Gatewa
         for route in manager["route_config"]["virtual_hosts"][0]["routes"]
     ]
     assert all(prefix.startswith(("/api/v2/", "/docs/", "/openapi/")) for prefix in prefixes)
+
+
+def managers(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
+    listeners = yaml.safe_load(render(settings))["static_resources"]["listeners"]
+    return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
+
+
+def test_neither_logs_nor_spans_hold_what_callers_write(settings: GatewaySettings) -> None:
+    assert len(managers(settings)) == 2
+    for manager in managers(settings):
+        (log,) = manager["access_log"]
+        written = log["typed_config"]["log_format"]["json_format"].values()
+        assert not [
+            one for one in written if "PATH" in one or "USER-AGENT" in one or "REFERER" in one or "REMOTE" in one
+        ]
+        tags = {tag.pop("tag"): tag for tag in manager["tracing"]["custom_tags"]}
+        assert tags["http.url"] == {"value": "route %ROUTE_NAME%"}
+        assert tags["user_agent"] == tags["peer.address"] == {"literal": {"value": "withheld"}}
+        # A route without a name would be nothing in both.
+        (host,) = manager["route_config"]["virtual_hosts"]
+        for route in host["routes"]:
+            assert route["name"] == route["match"].get("prefix", route["match"].get("path"))

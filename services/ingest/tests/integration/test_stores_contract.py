@@ -6,6 +6,8 @@ import asyncio
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
+from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_ingest.adapters.memory_answers import MemoryAnswers
 from weir_ingest.adapters.memory_quotas import MemoryQuotas
@@ -76,6 +78,25 @@ async def test_a_released_key_can_be_claimed_again(answers: AnswerStore, tenant:
 async def test_only_one_of_many_at_once_may_do_a_request(answers: AnswerStore, tenant: TenantId) -> None:
     claims = await asyncio.gather(*(answers.claim(tenant, "k", "d1") for _ in range(20)))
     assert [claim.state for claim in claims].count(ClaimState.OURS) == 1
+
+
+@pytest.mark.integration
+async def test_valkey_cannot_read_a_kept_answer_or_its_key(valkey: Redis, tenant: TenantId) -> None:
+    answers = ValkeyAnswers(valkey, ttl_seconds=60, timeout_seconds=5)
+    quoted = KeptAnswer(422, msgspec.Raw(b'{"errors":[{"got":"ada@example.com"}]}'))
+    await answers.claim(tenant, "grace@example.com", "d1")
+    await answers.keep(tenant, "grace@example.com", "d1", quoted)
+    (name,) = [key async for key in valkey.scan_iter(f"idempotency:{tenant}:*")]
+    kept = await valkey.get(name)
+    assert kept is not None
+    assert b"example.com" not in name + kept
+    assert b"errors" not in kept
+    done = await answers.claim(tenant, "grace@example.com", "d1")
+    assert done.answer == quoted
+    # Another tenant's answer under this name, or one that was changed, is nobody's answer.
+    await valkey.set(name, kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(RetryError, match="does not open"):
+        await answers.claim(tenant, "grace@example.com", "d1")
 
 
 async def test_a_bucket_gives_its_burst_and_then_what_it_gains(quotas: QuotaStore, tenant: TenantId) -> None:
