@@ -168,6 +168,8 @@ def _connection_manager(settings: GatewaySettings, stat_prefix: str) -> dict[str
         "request_timeout": "60s",
         "request_headers_timeout": "10s",
         "delayed_close_timeout": "1s",
+        # A method that nobody knows is refused by the route, with what it allows, and not as a request that cannot be read.
+        "http_protocol_options": {"allow_custom_methods": True},
         "common_http_protocol_options": {"idle_timeout": "120s", "headers_with_underscores_action": "REJECT_REQUEST"},
         "http2_protocol_options": {
             "max_concurrent_streams": 256,
@@ -348,6 +350,8 @@ def _problem_replies() -> dict[str, Any]:
                             "instance": "%PATH(NQ:ORIG_OR_PATH)%",
                             "request_id": "%REQ(X-REQUEST-ID)%",
                         },
+                        # Of a request that cannot be read there is neither path nor id: left out, not null.
+                        "omit_empty_values": True,
                         "content_type": _PROBLEM,
                     },
                 }

@@ -20,10 +20,11 @@ from opentelemetry import metrics
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from weir_common.api_docs import add_schemas
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
-from weir_common.http import PROBLEM_RESPONSES, audit_access
+from weir_common.http import PROBLEM_RESPONSES, audit_access, declares_more
 from weir_common.ids import TenantId
 from weir_common.metering import RequestMeter
 from weir_common.problems import MEDIA_TYPE, Forbidden, InvalidRequest, PayloadTooLarge, Problem, Unavailable
@@ -88,8 +89,11 @@ class DirectEndpoint:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != self._method:
+        if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
+            return
+        if scope["method"] != self._method:
+            await _send(send, self._problem(_other_method(scope["method"], self._method)))
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         structlog.contextvars.clear_contextvars()
@@ -163,8 +167,7 @@ class DirectEndpoint:
             return await self._handle(DirectRequest(caller, caller.tenant_id, headers, query, body))
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
+        if declares_more(headers.get("content-length", "").encode("latin-1"), self._max_body_bytes):
             raise self._too_large()
         parts: list[bytes] = []
         size = 0
@@ -201,10 +204,20 @@ def describe(app: FastAPI, method: str, path: str, operation: Mapping[str, Any],
             **operation,
             "responses": {**problems, **operation.get("responses", {})},
         }
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    add_schemas(app, schemas)
+
+
+def _other_method(got: str, allowed: str) -> Problem:
+    return Problem(
+        f"This route answers {allowed} only, not {got[:40]}.",
+        status=405,
+        slug="method-not-allowed",
+        title="Method Not Allowed",
+        headers={"Allow": allowed},
+    )
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -27,7 +27,7 @@ from weir_ingest.adapters.valkey_answers import ValkeyAnswers
 from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
-from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
+from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
@@ -68,7 +68,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             max_body_bytes=settings.limits.max_body_bytes,
         )
         app.include_router(ingest_router(receipts))
-        describe(app, "POST", PATH, batch_operation(), schemas={"EventResults": RESULTS_SCHEMA})
+        describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
         answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
         events = DirectEndpoint(
             app,

@@ -24,7 +24,7 @@ from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.quota import Quota
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
-from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
+from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.grant_quota import GrantQuota
@@ -92,7 +92,7 @@ class Door:
             max_body_bytes=LIMITS.max_body_bytes,
         )
         app.include_router(ingest_router(self.receipts))
-        describe(app, "POST", PATH, batch_operation(), schemas={"EventResults": RESULTS_SCHEMA})
+        describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
 
         class NoMeter:
             def count(self, *counted: object, **more: object) -> None: ...
@@ -115,7 +115,11 @@ class Door:
         self.servicer = IngestServicer(accept, quota, self.receipts, keys, audit, LIMITS)
 
     async def post(
-        self, body: bytes, media_type: str = "application/json", headers: Sequence[tuple[str, str]] = (), query: str = ""
+        self,
+        body: bytes,
+        media_type: str = "application/json",
+        headers: Sequence[tuple[str, str]] = (),
+        query: str = "",
     ) -> httpx.Response:
         """One request to the batch route. ``headers`` may name one twice."""
         return await self.client.post(

@@ -112,7 +112,9 @@ def _event(sent: CloudEvent, data: bytes) -> bytes | InvalidEvent:
     # Written anew, a name that occurs twice would be there once, and nobody would see that its sender meant two things.
     repeated = repeated_names(data)
     if repeated:
-        return _invalid(sent, [FieldError(name, "a name that occurs once", "the name again") for name in repeated[:MAX_ERRORS]])
+        return _invalid(
+            sent, [FieldError(name, "a name that occurs once", "the name again") for name in repeated[:MAX_ERRORS]]
+        )
     return msgspec.json.encode(event)
 
 
