@@ -76,9 +76,7 @@ class Target:
 
     def document(self, service: str) -> dict[str, Any]:
         """The OpenAPI document as the gateway serves it."""
-        answer = requests.get(
-            f"{self.base_url}/openapi/{service}.json", verify=str(self.ca), timeout=_TIMEOUT_SECONDS
-        )
+        answer = requests.get(f"{self.base_url}/openapi/{service}.json", verify=str(self.ca), timeout=_TIMEOUT_SECONDS)
         answer.raise_for_status()
         document: dict[str, Any] = answer.json()
         return document
@@ -113,11 +111,11 @@ def fuzz(
 ) -> dict[str, Any]:
     """The report: by operation examples, answers and failures; in all the share of 2xx and of server errors."""
     started = time.monotonic()
+    schemathesis.serializer("application/x-ndjson")(_line)
     tallies: dict[str, Tally] = {}
     for service in services:
         schema = schemathesis.openapi.from_dict(target.document(service), config=configuration())
         session = requests.Session()
-        session.verify = str(target.ca)
         session.headers["x-api-key"] = target.stand.keys[service]
         for found in schema.get_all_operations():
             operation = found.ok()
@@ -131,6 +129,10 @@ def fuzz(
     return report_of(tallies, examples=examples, seed=seed, seconds=time.monotonic() - started)
 
 
+def _line(_: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
 def _edges(schema: Any, operation: Any) -> Iterator[Any]:
     """The edges of every parameter, methods that the document does not have among them."""
     modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
@@ -139,9 +141,7 @@ def _edges(schema: Any, operation: Any) -> Iterator[Any]:
     )
 
 
-def _generate(
-    target: Target, session: requests.Session, strategy: Any, examples: int, seed: int, tally: Tally
-) -> None:
+def _generate(target: Target, session: requests.Session, strategy: Any, examples: int, seed: int, tally: Tally) -> None:
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=examples,
@@ -169,14 +169,15 @@ def _try(target: Target, session: requests.Session, case: Any, tally: Tally) -> 
     if isinstance(case.body, dict | list):
         case.body = stand.body(case.body)
     tally.examples += 1
+    transport: dict[str, Any] = {"session": session, "timeout": _TIMEOUT_SECONDS, "verify": str(target.ca)}
     try:
-        answer = case.call(base_url=target.base_url, session=session, timeout=_TIMEOUT_SECONDS)
+        answer = case.call(base_url=target.base_url, **transport)
     except requests.RequestException as error:
         tally.failed(f"no answer: {type(error).__name__}", str(error))
         return
     tally.statuses[answer.status_code] += 1
     try:
-        case.validate_response(answer, transport_kwargs={"session": session, "timeout": _TIMEOUT_SECONDS})
+        case.validate_response(answer, transport_kwargs=transport)
     except FailureGroup as group:
         for failure in group.exceptions:
             kind = f"{type(failure).__name__} {answer.status_code}"

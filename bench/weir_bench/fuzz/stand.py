@@ -111,10 +111,12 @@ async def _is_known(gateway: Gateway, key: Mapping[str, str]) -> None:
         "/api/v2/audit/head",
         "/api/v2/events/receipts/6f1e2d3c-0a9b-4c8d-9e7f-112233445566",
     )
-    async with asyncio.timeout(_KNOWN_SECONDS):
-        for path in paths:
-            while (await gateway.client.get(path, headers=dict(key))).status_code in (401, 503):
-                await asyncio.sleep(0.1)
+    end = asyncio.get_running_loop().time() + _KNOWN_SECONDS
+    for path in paths:
+        while (answer := await gateway.client.get(path, headers=dict(key))).status_code in (401, 503):
+            if asyncio.get_running_loop().time() > end:
+                _good(answer)
+            await asyncio.sleep(0.1)
 
 
 def _good(answer: httpx.Response) -> httpx.Response:
