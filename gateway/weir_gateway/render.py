@@ -34,6 +34,10 @@ _ACCESS_LOG = {
 }
 
 _PROBLEM = "application/problem+json"
+_NO_CREDENTIAL_CHECK = {
+    "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+    "disabled": True,
+}
 
 
 def render(settings: GatewaySettings) -> str:
@@ -311,6 +315,7 @@ def _problem_replies() -> dict[str, Any]:
         401: ("unauthenticated", "Who is calling is not known"),
         403: ("forbidden", "The caller may not do this"),
         404: ("not-found", "There is no such thing"),
+        405: ("method-not-allowed", "No resource has this method"),
         408: ("timeout", "The request did not arrive in time"),
         413: ("payload-too-large", "The body is larger than allowed"),
         426: ("upgrade-required", "Another protocol is needed"),
@@ -370,7 +375,7 @@ def _status_filter(operator: str, code: int, key: str) -> dict[str, Any]:
 
 
 def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
-    routes = [_route(route) for route in ROUTES]
+    routes = [_other_methods(), *(_route(route) for route in ROUTES)]
     for service in SERVICES:
         name = service.replace("_", "-")
         pages = (f"/docs/{name}", f"/docs/{name}/swagger-ui-bundle.js", f"/docs/{name}/swagger-ui.css")
@@ -378,6 +383,20 @@ def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
             routes.append(_route(Route(path, service, 5, retry=True, exact=True, anonymous=True)))
     # Internal paths (health, metrics, the credential check itself) are not served to the outside: no route, so 404.
     return routes
+
+
+def _other_methods() -> dict[str, Any]:
+    """What no resource here answers is not sent on: the services' HTTP parser calls a method that it never heard of unreadable."""
+    known = {"safe_regex": {"regex": "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"}}
+    return {
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": ":method", "string_match": known, "invert_match": True}],
+        },
+        "direct_response": {"status": 405},
+        "response_headers_to_add": [{"header": {"key": "allow", "value": "GET, POST, DELETE"}}],
+        "typed_per_filter_config": {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK},
+    }
 
 
 def _route(route: Route) -> dict[str, Any]:
@@ -399,12 +418,7 @@ def _route(route: Route) -> dict[str, Any]:
     match = {"path": route.prefix} if route.exact else {"prefix": route.prefix}
     rendered: dict[str, Any] = {"match": match, "route": action}
     if route.anonymous:
-        rendered["typed_per_filter_config"] = {
-            "envoy.filters.http.ext_authz": {
-                "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
-                "disabled": True,
-            }
-        }
+        rendered["typed_per_filter_config"] = {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK}
     return rendered
 
 

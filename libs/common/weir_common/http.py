@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weir_common.api_docs import add_api_docs
@@ -375,11 +376,25 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     fault = cast("HTTPException", error)
     if fault.status_code == 404:
         return problem_response(NotFound(f"Nothing is served at {request.url.path}."), request)
+    headers = dict(fault.headers or {})
+    if fault.status_code == 405:
+        # Of a path with several routes the framework names the methods of the first.
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     slug = {405: "method-not-allowed", 415: "unsupported-media-type"}.get(fault.status_code, "http-error")
     return problem_response(
-        Problem(str(fault.detail), status=fault.status_code, slug=slug, title=str(fault.detail), headers=fault.headers),
+        Problem(str(fault.detail), status=fault.status_code, slug=slug, title=str(fault.detail), headers=headers),
         request,
     )
+
+
+def _methods(request: Request) -> set[str]:
+    """What the path of the request answers."""
+    return {
+        method
+        for route in request.app.router.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 async def _on_outage(request: Request, error: Exception) -> Response:

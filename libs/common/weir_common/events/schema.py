@@ -37,13 +37,13 @@ def event_json_schema(version: str = SCHEMA_VERSION) -> dict[str, Any]:
 
 
 def event_components() -> dict[str, Any]:
-    """The same for an OpenAPI document: schemas by name, of which `EVENT_REFERENCE` is the event of the versions of one shape."""
+    """The newest for an OpenAPI document: schemas by name, of which `EVENT_REFERENCE` is the event."""
     schema = event_json_schema()
     parts = json.dumps(schema["$defs"]).replace("#/$defs/", _COMPONENTS)
     components: dict[str, Any] = json.loads(parts)
-    same_shape = [version for version, struct in STRUCT_OF.items() if struct is STRUCT_OF[SCHEMA_VERSION]]
-    components["Event"]["properties"]["schema_version"]["enum"] = same_shape
-    components["Event"]["description"] = f"One event of schema {' or '.join(same_shape)}."
+    components["Event"]["description"] += (
+        " Those of older schemas are taken, too: `GET /api/v2/schemas/event/{version}`."
+    )
     return components
 
 

@@ -93,7 +93,7 @@ def anomaly_router(findings: FindingReader, engine: Engine) -> APIRouter:
     async def one(
         request: Request,
         caller: Annotated[Principal, principal(Action.ANOMALIES_READ)],
-        finding_id: Annotated[str, Path(max_length=64)],
+        finding_id: Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})],
         tenant_id: TenantParameter = None,
     ) -> Response:
         """With its evidence and history."""

@@ -162,7 +162,7 @@ def exports_router(
         request: Request,
         caller: Writer,
         request_id: RequestId,
-        store: Annotated[str, Path(max_length=64)],
+        store: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": "^[a-z][a-z-]{0,63}$"})],
         tenant_id: TenantParameter = None,
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_WRITE)

@@ -171,6 +171,14 @@ async def test_a_name_that_occurs_twice_is_refused_in_every_form(door: Any, even
         }
 
 
+@pytest.mark.parametrize("text", ["é", "=", "abc", "a b=", "\u0000", "%%%%"])
+async def test_data_that_are_no_base64(door: Any, text: str) -> None:
+    body = {"specversion": "1.0", "id": "a", "source": "/s", "type": "x", "data_base64": text}
+    answer = await door.post(msgspec.json.encode(body), "application/cloudevents+json")
+    error = first_error(answer)
+    assert (answer.status_code, error["pointer"], error["expected"]) == (422, "/data_base64", "base64")
+
+
 # ── deep, large, compressed ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -8,7 +8,6 @@ Source: CloudEvents specification 1.0.2 and its HTTP protocol binding.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -61,7 +60,7 @@ def structured(body: bytes | msgspec.Raw) -> bytes | InvalidEvent:
     if sent.data_base64 is not None:
         try:
             return _event(sent, base64.b64decode(sent.data_base64, validate=True))
-        except binascii.Error as error:
+        except ValueError as error:  # also for characters beyond ASCII, which are no binascii.Error
             return InvalidEvent((FieldError("/data_base64", "base64", str(error)),), event_id=sent.id[:120])
     if not bytes(sent.data):
         return InvalidEvent((FieldError("/data", "the event (required)", "nothing"),), event_id=sent.id[:120])

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
-from weir_common.events import SCHEMA_VERSION, SCHEMA_VERSIONS, event_json_schema
+from weir_common.events import SCHEMA_VERSIONS, event_json_schema
 from weir_common.http import NOT_FOUND, PUBLIC, MsgspecResponse, answer, principal
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
@@ -34,7 +34,12 @@ def ingest_router(receipts: ReceiptStore) -> APIRouter:
         caller: Annotated[Principal, principal(Action.EVENTS_READ)],
         event_id: Annotated[
             str,
-            Path(max_length=64, description="The event's UUID", examples=["6f1e2d3c-0a9b-4c8d-9e7f-112233445566"]),
+            Path(
+                max_length=64,
+                description="The event's UUID",
+                examples=["6f1e2d3c-0a9b-4c8d-9e7f-112233445566"],
+                json_schema_extra={"format": "uuid"},
+            ),
         ],
     ) -> Response:
         """The receipt of an event that was accepted within the last 24 hours."""
@@ -60,7 +65,9 @@ def ingest_router(receipts: ReceiptStore) -> APIRouter:
         response_class=_SchemaResponse,
         openapi_extra=PUBLIC,
     )
-    async def get_schema(version: Annotated[str, Path(max_length=64, examples=[SCHEMA_VERSION])]) -> Response:
+    async def get_schema(
+        version: Annotated[str, Path(max_length=64, json_schema_extra={"enum": [*SCHEMA_VERSIONS]})],
+    ) -> Response:
         """JSON Schema 2020-12 of one version."""
         if version not in SCHEMA_VERSIONS:
             raise NotFound(f"There is no event schema {version[:20]}; there are {', '.join(SCHEMA_VERSIONS)}.")

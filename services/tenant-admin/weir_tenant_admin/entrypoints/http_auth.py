@@ -54,7 +54,7 @@ def auth_router(*, exchange: KeyExchange, jwks_path: Path) -> APIRouter:
                             "required": ["grant_type"],
                             "properties": {
                                 "grant_type": {"const": _GRANT},
-                                "client_secret": {"type": "string", "minLength": 1},
+                                "client_secret": {"type": "string"},
                             },
                         }
                     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from weir_common.auth import Action, Principal
 from weir_common.events import TenantName
 from weir_common.http import CONFLICT, NOT_FOUND, MsgspecResponse, answer, decode_body, principal, tenant_access
@@ -34,6 +34,7 @@ class ScaleRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 TYPES = (ScaleRequest,)
+_PLAN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _PLAN = ("state", "reason", "updated_at")
 _decoder = msgspec.json.Decoder(ScaleRequest)
 
@@ -72,7 +73,9 @@ def scale_router(planning: ScalePlanning, plans: ScalePlans) -> APIRouter:
         responses={**answer("The plan", *_PLAN), **NOT_FOUND},
     )
     async def plan(
-        plan_id: str, request: Request, caller: Annotated[Principal, principal(Action.TENANTS_SCALE)]
+        plan_id: Annotated[str, Path(json_schema_extra={"pattern": _PLAN_PATTERN})],
+        request: Request,
+        caller: Annotated[Principal, principal(Action.TENANTS_SCALE)],
     ) -> Response:
         """``state``: planned, applying, applied, undone, or failed when undoing failed too; ``reason`` says why."""
         try:

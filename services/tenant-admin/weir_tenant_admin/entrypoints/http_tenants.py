@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from weir_common.auth import Action, Principal, Role
 from weir_common.http import (
     CONFLICT,
     NOT_FOUND,
+    TENANT_PATTERN,
     CursorParameter,
     MsgspecResponse,
     decode_body,
@@ -133,6 +134,9 @@ _tenant_body = msgspec.json.Decoder(TenantBody)
 _key_body = msgspec.json.Decoder(KeyBody)
 _person_body = msgspec.json.Decoder(PersonTokenBody)
 
+# What has another shape is not found, like what has this one and is not there.
+TenantInPath = Annotated[str, Path(json_schema_extra={"pattern": TENANT_PATTERN})]
+KeyInPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Manager = Annotated[Principal, principal(Action.TENANTS_MANAGE)]
 
 
@@ -199,7 +203,7 @@ def tenants_router(
         return MsgspecResponse(TenantPage([tenant_view(tenant) for tenant in page], more))
 
     @router.get("/{tenant_id}", summary="One tenant", responses={**answers(200, TenantView, "The tenant"), **NOT_FOUND})
-    async def get_tenant(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def get_tenant(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await store.tenant(await _entered(request, caller, tenant_id))
         if tenant is None:
             raise NotFound(f"There is no tenant '{tenant_id}'.")
@@ -212,7 +216,7 @@ def tenants_router(
         openapi_extra=takes(KeyBody),
         responses={**answers(201, IssuedKeyView, "The new key, with its secret"), **NOT_FOUND, **CONFLICT},
     )
-    async def issue_key(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def issue_key(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         body = decode_body(_key_body, await request.body())
         issued = await issue(
@@ -239,7 +243,7 @@ def tenants_router(
         summary="Keys of a tenant",
         responses={**answers(200, KeyList, "Without secrets"), **NOT_FOUND},
     )
-    async def list_keys(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def list_keys(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         keys = await store.keys(await _entered(request, caller, tenant_id))
         return MsgspecResponse(KeyList([_key_view(key) for key in keys]))
 
@@ -248,7 +252,7 @@ def tenants_router(
         summary="Revoke a key; refused everywhere within a second",
         responses={**answers(200, KeyView, "The revoked key"), **NOT_FOUND},
     )
-    async def revoke_key(request: Request, tenant_id: str, key_id: str, caller: Manager) -> Response:
+    async def revoke_key(request: Request, tenant_id: TenantInPath, key_id: KeyInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         try:
             identity = str(UUID(key_id))
@@ -263,7 +267,7 @@ def tenants_router(
         openapi_extra=takes(PersonTokenBody),
         responses={**answers(201, TokenView, "The token"), **NOT_FOUND},
     )
-    async def mint_token(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def mint_token(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         body = decode_body(_person_body, await request.body())
         token = await mint(
