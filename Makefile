@@ -122,10 +122,25 @@ chaos-ingest: setup ## Kill, hold and cut off every part while clients send, on 
 bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json
 	@$(BIN)/python -m weir_bench.peers $(ARGS)
 
+# ── bad input ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: fuzz-api
+fuzz-api: setup ## Every operation of the six services with 500 made-up requests and more, all checks; writes .weir/fuzz/api.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.fuzz.api $(ARGS)
+
+.PHONY: fuzz-decoder
+fuzz-decoder: setup .venv-fuzz/.installed ## Bodies and events, mutated by what code they reach (ARGS="--seconds 600"); writes .weir/fuzz/decoder.json
+	@PYTHONPATH=.venv-fuzz $(BIN)/python -m weir_bench.fuzz.decoder $(ARGS)
+
+.venv-fuzz/.installed: requirements/fuzz.lock
+	@$(BIN)/uv pip install --quiet --require-hashes --target .venv-fuzz -r requirements/fuzz.lock
+	@touch $@
+
 # ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway --no-emit-package weir-local --no-emit-package weir-anomaly --no-emit-package weir-analytics
+	--no-emit-package weir-common --no-emit-package weir-proto --no-emit-package weir-gateway --no-emit-package weir-local --no-emit-package weir-anomaly --no-emit-package weir-analytics --no-emit-package weir-ingest
 
 .PHONY: lock
 lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no addresses)
@@ -136,4 +151,5 @@ lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no
 	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml requirements/gateway.in -o requirements/gateway.lock
 	@$(COMPILE) -c requirements/dev.lock requirements/image.in -o requirements/image.lock
 	@$(COMPILE) requirements/peers.in -o requirements/peers.lock
+	@$(COMPILE) requirements/fuzz.in -o requirements/fuzz.lock
 	@$(COMPILE) -c requirements/dev.lock --extra training libs/common/pyproject.toml proto/pyproject.toml services/fraud/pyproject.toml -o requirements/fraud-training.lock

@@ -35,6 +35,10 @@ _ACCESS_LOG = {
 }
 
 _PROBLEM = "application/problem+json"
+_NO_CREDENTIAL_CHECK = {
+    "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+    "disabled": True,
+}
 
 
 def render(settings: GatewaySettings) -> str:
@@ -173,6 +177,8 @@ def _connection_manager(settings: GatewaySettings, stat_prefix: str) -> dict[str
         "request_timeout": "60s",
         "request_headers_timeout": "10s",
         "delayed_close_timeout": "1s",
+        # A method that nobody knows is refused by the route, with what it allows, and not as a request that cannot be read.
+        "http_protocol_options": {"allow_custom_methods": True},
         "common_http_protocol_options": {"idle_timeout": "120s", "headers_with_underscores_action": "REJECT_REQUEST"},
         "http2_protocol_options": {
             "max_concurrent_streams": 256,
@@ -319,6 +325,7 @@ def _problem_replies() -> dict[str, Any]:
         401: ("unauthenticated", "Who is calling is not known"),
         403: ("forbidden", "The caller may not do this"),
         404: ("not-found", "There is no such thing"),
+        405: ("method-not-allowed", "No resource has this method"),
         408: ("timeout", "The request did not arrive in time"),
         413: ("payload-too-large", "The body is larger than allowed"),
         426: ("upgrade-required", "Another protocol is needed"),
@@ -358,6 +365,8 @@ def _problem_replies() -> dict[str, Any]:
                             "instance": "%PATH(NQ:ORIG_OR_PATH)%",
                             "request_id": "%REQ(X-REQUEST-ID)%",
                         },
+                        # Of a request that cannot be read there is neither path nor id: left out, not null.
+                        "omit_empty_values": True,
                         "content_type": _PROBLEM,
                     },
                 }
@@ -376,7 +385,7 @@ def _status_filter(operator: str, code: int, key: str) -> dict[str, Any]:
 
 
 def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
-    routes = [_route(route) for route in ROUTES]
+    routes = [_other_methods(), *(_route(route) for route in ROUTES)]
     for service in SERVICES:
         name = service.replace("_", "-")
         pages = (f"/docs/{name}", f"/docs/{name}/swagger-ui-bundle.js", f"/docs/{name}/swagger-ui.css")
@@ -384,6 +393,20 @@ def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
             routes.append(_route(Route(path, service, 5, retry=True, exact=True, anonymous=True)))
     # Internal paths (health, metrics, the credential check itself) are not served to the outside: no route, so 404.
     return routes
+
+
+def _other_methods() -> dict[str, Any]:
+    """What no resource here answers is not sent on: the services' HTTP parser calls a method that it never heard of unreadable."""
+    known = {"safe_regex": {"regex": "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"}}
+    return {
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": ":method", "string_match": known, "invert_match": True}],
+        },
+        "direct_response": {"status": 405},
+        "response_headers_to_add": [{"header": {"key": "allow", "value": "GET, POST, DELETE"}}],
+        "typed_per_filter_config": {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK},
+    }
 
 
 def _route(route: Route) -> dict[str, Any]:
@@ -406,12 +429,7 @@ def _route(route: Route) -> dict[str, Any]:
     # The name is what logs and traces call it.
     rendered: dict[str, Any] = {"name": route.prefix, "match": match, "route": action}
     if route.anonymous:
-        rendered["typed_per_filter_config"] = {
-            "envoy.filters.http.ext_authz": {
-                "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
-                "disabled": True,
-            }
-        }
+        rendered["typed_per_filter_config"] = {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK}
     return rendered
 
 

@@ -24,7 +24,7 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
 
 def add_api_docs(app: FastAPI, service: str) -> None:
     """Serve ``/docs/<service>`` and its two assets. Addresses are relative to the host: behind the gateway that is its own."""
-    _say_how_to_authenticate(app)
+    _complete_the_document(app)
     base = f"/docs/{service}"
     page = get_swagger_ui_html(
         openapi_url=f"/openapi/{service}.json",
@@ -43,17 +43,43 @@ def add_api_docs(app: FastAPI, service: str) -> None:
         app.add_api_route(f"{base}/{name}", _asset(name, media_type), include_in_schema=False)
 
 
-def _say_how_to_authenticate(app: FastAPI) -> None:
-    """In the OpenAPI document, from which the page makes its "Authorize" button; who may do what is judged elsewhere."""
+def add_schemas(app: FastAPI, schemas: Mapping[str, Any]) -> None:
+    """Add schemas, by name, to the application's OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _complete_the_document(app: FastAPI) -> None:
+    """How to authenticate, from which the page makes its "Authorize" button; and parameters as they can be sent.
+
+    An optional parameter is "a string or null" to FastAPI, but a query has no null: who leaves it out leaves it out.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         document.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
         document["security"] = [{name: []} for name in SECURITY_SCHEMES]
+        for operations in document.get("paths", {}).values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _without_null(parameter["schema"])
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
 
 
 def _asset(name: str, media_type: str) -> Callable[[], Awaitable[Response]]:

@@ -8,7 +8,7 @@ path, as plain ASGI. The route is described in the OpenAPI document by ``describ
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,13 +20,22 @@ from opentelemetry import metrics
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from weir_common.api_docs import add_schemas
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
-from weir_common.http import PROBLEM_RESPONSES, audit_access
+from weir_common.http import PROBLEM_RESPONSES, audit_access, declares_more
 from weir_common.ids import TenantId
 from weir_common.metering import RequestMeter
-from weir_common.problems import MEDIA_TYPE, Forbidden, InvalidRequest, PayloadTooLarge, Problem, Unavailable
+from weir_common.problems import (
+    MEDIA_TYPE,
+    FieldError,
+    Forbidden,
+    InvalidRequest,
+    PayloadTooLarge,
+    Problem,
+    Unavailable,
+)
 from weir_common.telemetry import context_of, current_trace_id, statement_spans_if_sampled, tracer
 
 log = structlog.get_logger(__name__)
@@ -39,7 +48,7 @@ class DirectRequest:
     caller: Principal
     tenant_id: TenantId
     headers: Mapping[str, str]
-    """By lower-case name; of a repeated header the last."""
+    """By lower-case name; a repeated one is refused, or its values are joined if it is a list."""
     query: Mapping[str, str]
     body: bytes
 
@@ -88,8 +97,11 @@ class DirectEndpoint:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != self._method:
+        if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
+            return
+        if scope["method"] != self._method:
+            await _send(send, self._problem(_other_method(scope["method"], self._method)))
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         structlog.contextvars.clear_contextvars()
@@ -99,6 +111,8 @@ class DirectEndpoint:
         ) as span:
             tenant_id: TenantId | None = None
             try:
+                if len(headers) != len(scope["headers"]):
+                    headers |= _repeated(scope["headers"])
                 caller = self._authenticator.authenticate(
                     api_key=headers.get("x-api-key"), authorization=headers.get("authorization")
                 )
@@ -163,8 +177,7 @@ class DirectEndpoint:
             return await self._handle(DirectRequest(caller, caller.tenant_id, headers, query, body))
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
+        if declares_more(headers.get("content-length", "").encode("latin-1"), self._max_body_bytes):
             raise self._too_large()
         parts: list[bytes] = []
         size = 0
@@ -201,10 +214,46 @@ def describe(app: FastAPI, method: str, path: str, operation: Mapping[str, Any],
             **operation,
             "responses": {**problems, **operation.get("responses", {})},
         }
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    add_schemas(app, schemas)
+
+
+_SINGLE = frozenset({b"authorization", b"content-length", b"content-type", b"idempotency-key", b"x-api-key"})
+
+
+def _repeated(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Values of the headers that occur more than once. ``InvalidRequest`` 400 for one of which there is only one.
+
+    Which of two content types, keys or event ids is meant nobody knows, and the next proxy may take the other one.
+    """
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in raw:
+        values.setdefault(name, []).append(value)
+    joined = {}
+    for name, all_of_it in values.items():
+        if len(all_of_it) == 1:
+            continue
+        if name in _SINGLE or name.startswith(b"ce-"):
+            text = name.decode("latin-1")
+            raise InvalidRequest(
+                "A header that may occur once occurs again.",
+                status=400,
+                errors=[FieldError(parameter=text[:80], expected="once", got=f"{len(all_of_it)} times")],
+            )
+        joined[name.decode("latin-1")] = b", ".join(all_of_it).decode("latin-1")
+    return joined
+
+
+def _other_method(got: str, allowed: str) -> Problem:
+    return Problem(
+        f"This route answers {allowed} only, not {got[:40]}.",
+        status=405,
+        slug="method-not-allowed",
+        title="Method Not Allowed",
+        headers={"Allow": allowed},
+    )
 
 
 async def _send(send: Send, answer: Answer) -> None:

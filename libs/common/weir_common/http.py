@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weir_common.api_docs import add_api_docs
@@ -25,6 +27,7 @@ from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
 from weir_common.metering import RequestMeter
+from weir_common.pagination import MAX_CURSOR_CHARACTERS
 from weir_common.problems import (
     MEDIA_TYPE,
     FieldError,
@@ -52,53 +55,81 @@ _CALLERS_WORDS = frozenset(
 )
 """Attributes of a request's span, by both of the conventions that the instrumentation knows."""
 
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": description,
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status"],
-                    "properties": {
-                        "type": {"type": "string", "format": "uri"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "instance": {"type": "string"},
-                        "trace_id": {"type": "string"},
-                        "errors": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "properties": {
-                                    "pointer": {"type": "string", "description": "RFC 6901 pointer into the body"},
-                                    "parameter": {"type": "string", "description": "query parameter or header"},
-                                    "expected": {"type": "string"},
-                                    "got": {"type": "string"},
-                                },
-                            },
-                        },
-                    },
-                }
-            }
+_PROBLEM_SHAPE: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "trace_id": {"type": "string"},
+        "request_id": {"type": "string", "description": "Instead of the trace id when the gateway itself answers"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901 pointer into the body"},
+                    "parameter": {"type": "string", "description": "query parameter or header"},
+                    "expected": {"type": "string"},
+                    "got": {"type": "string"},
+                },
+            },
         },
-    }
-    for status, description in {
-        400: "The request cannot be read",
-        401: "No credential, or a bad one",
-        403: "Not allowed, or another tenant's data",
-        422: "Readable, but not valid; each fault with its place",
-        503: "A part that this needs does not answer; try again after Retry-After",
-    }.items()
+    },
 }
-"""For ``FastAPI(responses=…)``: the problems that any endpoint may answer with."""
 
 
-class MsgspecResponse(Response):
-    """JSON made by msgspec: structs, decimals and times without detours."""
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": _PROBLEM_SHAPE}}}
 
-    media_type = "application/json"
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: _problem("The request cannot be read"),
+    401: _problem("No credential, or a bad one"),
+    403: _problem("Not allowed, or another tenant's data"),
+    408: _problem("The request did not arrive in time"),
+    413: _problem("The body is larger, or nested deeper, than a request's may be"),
+    422: _problem("Readable, but not valid; each fault with its place"),
+    429: _problem("Too many requests; try again after Retry-After"),
+    431: _problem("The headers are larger than allowed"),
+    503: _problem("A part that this needs does not answer; try again after Retry-After"),
+    504: _problem("A part that this needs did not answer in time"),
+}
+"""For ``FastAPI(responses=…)``: the problems that any endpoint, or the gateway before it, may answer with."""
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("There is no such thing")}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: _problem("Not as things stand now; `detail` says why")}
+GONE: dict[int | str, dict[str, Any]] = {410: _problem("It was there, and was deleted")}
+"""For the ``responses`` of single routes."""
+
+PUBLIC: dict[str, Any] = {"security": []}
+"""For ``openapi_extra`` of a route that asks for no credential."""
+
+TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+TenantParameter = Annotated[
+    str | None, Query(description="Default: the caller's own; operators have none", pattern=TENANT_PATTERN)
+]
+"""``tenant_id`` in a query: what can be no tenant (a NUL, say, which PostgreSQL refuses) is refused before it is looked for."""
+CursorParameter = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before", pattern=r"^[A-Za-z0-9_-]+$", max_length=MAX_CURSOR_CHARACTERS
+    ),
+]
+_TENANT = re.compile(TENANT_PATTERN.removesuffix("$"))
+
+
+def answer(description: str, *members: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """For ``responses``: a JSON object that always has ``members``."""
+    schema = {"type": "object", "required": list(members)}
+    return {status: {"description": description, "content": {"application/json": {"schema": schema}}}}
+
+
+class MsgspecResponse(JSONResponse):
+    """JSON made by msgspec: structs, decimals and times without detours. (Of a class that is no JSONResponse FastAPI says "a string".)"""
 
     def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content)
@@ -192,7 +223,19 @@ def principal(action: Action) -> Any:
 
 
 async def tenant_access(request: Request, caller: Principal, tenant_id: TenantId, action: Action) -> None:
-    """``Forbidden``, with an audit entry, when the caller's tenant is another; an operator's visit is audited and let through."""
+    """``Forbidden``, with an audit entry, when the caller's tenant is another; an operator's visit is audited and let through.
+
+    ``InvalidRequest`` when it can be no tenant at all: then there is nothing to enter, and the audit log holds no made-up names.
+    """
+    if tenant_id != PLATFORM and _TENANT.fullmatch(tenant_id) is None:
+        raise InvalidRequest(
+            "This can be no tenant.",
+            errors=[
+                FieldError(
+                    "/tenant_id", "1 to 63 letters, digits, - and _, the first a letter or digit", tenant_id[:80]
+                )
+            ],
+        )
     if caller.may_enter(tenant_id):
         if caller.tenant_id is None:
             request.state.tenant_id = tenant_id
@@ -352,9 +395,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     fault = cast("HTTPException", error)
     if fault.status_code == 404:
         return problem_response(NotFound(f"Nothing is served at {request.url.path}."), request)
+    headers = dict(fault.headers or {})
+    if fault.status_code == 405:
+        # Of a path with several routes the framework names the methods of the first.
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     slug = {405: "method-not-allowed", 415: "unsupported-media-type"}.get(fault.status_code, "http-error")
     return problem_response(
-        Problem(str(fault.detail), status=fault.status_code, slug=slug, title=str(fault.detail), headers=fault.headers),
+        Problem(str(fault.detail), status=fault.status_code, slug=slug, title=str(fault.detail), headers=headers),
         request,
     )
 
@@ -362,6 +409,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _route_of(request: Request) -> str:
     """The route's template: what stands in a path may be a person's identifier, and logs are not erased."""
     return str(getattr(request.scope.get("route"), "path", ""))
+
+
+def _methods(request: Request) -> set[str]:
+    """What the path of the request answers."""
+    return {
+        method
+        for route in request.app.router.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 async def _on_outage(request: Request, error: Exception) -> Response:
@@ -377,6 +434,12 @@ async def _on_bug(request: Request, error: Exception) -> Response:
 # ── middleware (plain ASGI: no task per request) ────────────────────────────────────────────────────────────────────────
 
 
+def declares_more(content_length: bytes, max_bytes: int) -> bool:
+    """Whether a ``Content-Length`` is a number above the limit; of any number of digits (Python converts 4,300)."""
+    digits = content_length.lstrip(b"0")
+    return digits.isdigit() and (len(digits) > len(str(max_bytes)) or int(digits) > max_bytes)
+
+
 class _BodyLimit:
     """Refuses a body over the limit, by its declared length or as it arrives."""
 
@@ -389,7 +452,7 @@ class _BodyLimit:
             await self._app(scope, receive, send)
             return
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_bytes:
+            if name == b"content-length" and declares_more(value, self._max_bytes):
                 request = Request(scope)
                 await problem_response(self._too_large(), request)(scope, receive, send)
                 return

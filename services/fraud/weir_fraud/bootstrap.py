@@ -11,10 +11,12 @@ from functools import partial
 from weir.fraud.v1 import fraud_pb2_grpc
 from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.api_docs import add_schemas
 from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
+from weir_common.events import event_components
 from weir_common.grpc import GrpcServer
 from weir_common.http import create_app
 from weir_common.kafka.consumer import Consumer
@@ -104,6 +106,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             meter=request_meter,
         )
         app.include_router(fraud_router(score_transaction, decisions, catalogue, model.card, now))
+        add_schemas(app, event_components())
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,

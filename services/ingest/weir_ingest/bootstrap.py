@@ -37,7 +37,7 @@ from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
 from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
-from weir_ingest.entrypoints.events_openapi import RESULTS_SCHEMA, batch_operation
+from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.entrypoints.http_quarantine import quarantine_router
@@ -117,7 +117,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))
-        describe(app, "POST", PATH, batch_operation(), schemas={"EventResults": RESULTS_SCHEMA})
+        describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
         answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
         events = DirectEndpoint(
             app,

@@ -170,6 +170,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 *http_service_levels.TYPES,
                 *http_ledger.TYPES,
                 *http_health.TYPES,
+                *http_scale.TYPES,
             ],
         )
         requests = Consumer(

@@ -16,11 +16,12 @@ from weir_common.events.event import Event
 from weir_common.events.privacy import FieldPrivacy, field_privacy
 from weir_common.events.rejection import EventRejected
 from weir_common.events.scalars import TenantName
-from weir_common.events.schema import event_json_schema
+from weir_common.events.schema import EVENT_REFERENCE, event_components, event_json_schema
 from weir_common.events.subject import subject_of
 from weir_common.events.versions import SCHEMA_VERSION, SCHEMA_VERSIONS, SchemaVersion
 
 __all__ = [
+    "EVENT_REFERENCE",
     "SCHEMA_VERSION",
     "SCHEMA_VERSIONS",
     "DecodedEvent",
@@ -32,6 +33,7 @@ __all__ = [
     "decode_event",
     "encode_event",
     "errors_of",
+    "event_components",
     "event_json_schema",
     "event_on_the_log",
     "field_privacy",

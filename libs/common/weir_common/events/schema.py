@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
 import msgspec
 
 from weir_common.events.versions import SCHEMA_VERSION, STRUCT_OF, is_newer
 
+_COMPONENTS: Final = "#/components/schemas/"
+EVENT_REFERENCE: Final = _COMPONENTS + "Event"
 _DECIMAL = {"type": "string", "format": "decimal"}
 _AMOUNT = {"type": ["number", "string"], "format": "decimal", "exclusiveMinimum": -1e18, "exclusiveMaximum": 1e18}
 
@@ -31,6 +34,17 @@ def event_json_schema(version: str = SCHEMA_VERSION) -> dict[str, Any]:
         **schema,
         "$defs": {name: part for name, part in parts.items() if name in used},
     }
+
+
+def event_components() -> dict[str, Any]:
+    """The newest for an OpenAPI document: schemas by name, of which `EVENT_REFERENCE` is the event."""
+    schema = event_json_schema()
+    parts = json.dumps(schema["$defs"]).replace("#/$defs/", _COMPONENTS)
+    components: dict[str, Any] = json.loads(parts)
+    components["Event"]["description"] += (
+        " Those of older schemas are taken, too: `GET /api/v2/schemas/event/{version}`."
+    )
+    return components
 
 
 def _publish(part: dict[str, Any], version: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.http import MsgspecResponse, TenantParameter, answer, principal, tenant_access
 from weir_common.ids import TenantId
 from weir_common.problems import FieldError, InvalidRequest
 
@@ -27,30 +27,47 @@ def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> API
     @router.get(
         "/api/v2/analytics/realtime/dashboard",
         summary="How the shop is doing",
-        openapi_extra={
-            "responses": {
-                "200": {"description": "Figures", "content": {"application/json": {"example": DASHBOARD_EXAMPLE}}}
+        responses={
+            200: {
+                "description": "Figures",
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "object", "required": list(DASHBOARD_EXAMPLE)},
+                        "example": DASHBOARD_EXAMPLE,
+                    }
+                },
             }
         },
     )
     async def get_dashboard(
         request: Request,
         caller: Annotated[Principal, principal(Action.DASHBOARD_READ)],
-        tenant_id: Annotated[str | None, Query(description="Default: the caller's tenant")] = None,
+        tenant_id: TenantParameter = None,
         start: Annotated[
             str | None,
             Query(
                 alias="from",
                 description="RFC 3339, inclusive; default 24 hours before `to`",
                 examples=["2026-11-24T00:00:00Z"],
+                json_schema_extra={"format": "date-time"},
             ),
         ] = None,
         end: Annotated[
             str | None,
-            Query(alias="to", description="RFC 3339, exclusive; default now", examples=["2026-11-25T00:00:00Z"]),
+            Query(
+                alias="to",
+                description="RFC 3339, exclusive; default now",
+                examples=["2026-11-25T00:00:00Z"],
+                json_schema_extra={"format": "date-time"},
+            ),
         ] = None,
         currency: Annotated[
-            str | None, Query(description="ISO 4217; leaves out money in other currencies", examples=["USD"])
+            str | None,
+            Query(
+                description="ISO 4217; leaves out money in other currencies",
+                examples=["USD"],
+                json_schema_extra={"pattern": "^[A-Za-z]{3}$"},
+            ),
         ] = None,
     ) -> Response:
         """Every metric of the catalogue over whole minutes of event time, with its course in at most 242 points.
@@ -73,7 +90,11 @@ def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> API
             ) from error
         return MsgspecResponse(dashboard_document(tenant, dashboard, wanted))
 
-    @router.get("/api/v2/analytics/metrics", summary="What the figures mean")
+    @router.get(
+        "/api/v2/analytics/metrics",
+        summary="What the figures mean",
+        responses=answer("The catalogue", "metrics"),
+    )
     async def get_metrics(caller: Annotated[Principal, principal(Action.DASHBOARD_READ)]) -> Response:
         """The catalogue: of every metric its definition, whose it follows, a worked example and the mistake easily made."""
         return MsgspecResponse({"metrics": [metric_document(metric) for metric in catalogue]})
@@ -123,7 +144,7 @@ def _currency(text: str | None) -> str | None:
     if text is None:
         return None
     code = text.upper()
-    if not re.fullmatch(r"[A-Z]{3}", code):
+    if not re.fullmatch(r"[A-Za-z]{3}", text):
         raise InvalidRequest(
             "`currency` is no currency.",
             errors=[FieldError(parameter="currency", expected="ISO 4217, e.g. USD", got=text[:100])],

@@ -14,7 +14,7 @@ from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
 from weir_common.auth import Action, Authenticator
 from weir_common.grpc import caller_of
 from weir_common.ids import TenantId
-from weir_common.pagination import decode_cursor, encode_cursor
+from weir_common.pagination import decode_time_and_id, encode_cursor
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound
 
 from weir_anomaly.domain.finding import Finding
@@ -48,10 +48,7 @@ class AnomalyServicer(anomaly_pb2_grpc.AnomalyServiceServicer):
         size = request.page_size or _PAGE
         if not 1 <= size <= _MAX_PAGE:
             raise InvalidRequest(errors=[FieldError("/page_size", f"1 to {_MAX_PAGE}", str(request.page_size))])
-        after = None
-        if request.page_token:
-            opened_at, finding_id = decode_cursor(request.page_token, 2)
-            after = (float(opened_at), str(finding_id))
+        after = decode_time_and_id(request.page_token) if request.page_token else None
         page = await self._findings.page(
             tenant_id,
             states=("open",),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from weir_common.audit import PLATFORM, AuditEntry, AuditTrail
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.http import CursorParameter, MsgspecResponse, answer, principal, tenant_access
 from weir_common.ids import TenantId
 from weir_common.pagination import decode_cursor, encode_cursor
 from weir_common.problems import FieldError, InvalidRequest
@@ -35,12 +35,16 @@ def audit_router(log: AuditLog, audit: AuditTrail) -> APIRouter:
         await tenant_access(request, caller, wanted, Action.AUDIT_READ)
         return wanted
 
-    @router.get("/entries", summary="Entries of a tenant's log by sequence, with what is needed to verify them")
+    @router.get(
+        "/entries",
+        summary="Entries of a tenant's log by sequence, with what is needed to verify them",
+        responses=answer("A page of entries", "log_id", "entries", "next_cursor"),
+    )
     async def entries(
         request: Request,
         caller: Auditor,
         tenant_id: TenantQuery = None,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        cursor: CursorParameter = None,
         limit: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 100,
     ) -> Response:
         after = _after(cursor)
@@ -66,7 +70,11 @@ def audit_router(log: AuditLog, audit: AuditTrail) -> APIRouter:
             headers={"Cache-Control": "no-store"},
         )
 
-    @router.get("/head", summary="Where a tenant's log ends: note it elsewhere, to verify against it later")
+    @router.get(
+        "/head",
+        summary="Where a tenant's log ends: note it elsewhere, to verify against it later",
+        responses=answer("The head", "log_id", "size", "hash"),
+    )
     async def head(request: Request, caller: Auditor, tenant_id: TenantQuery = None) -> Response:
         found = await log.head(await tenant_of(request, caller, tenant_id))
         return MsgspecResponse({"log_id": found.log_id, "size": found.size, "hash": found.hash.hex()})

@@ -4,12 +4,21 @@ import base64
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 from weir_common.audit import AuditEntry, AuditTrail, Outcome
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.http import (
+    CONFLICT,
+    GONE,
+    NOT_FOUND,
+    MsgspecResponse,
+    TenantParameter,
+    answer,
+    principal,
+    tenant_access,
+)
 from weir_common.ids import TenantId
 from weir_common.problems import Conflict, FieldError, InvalidRequest, NotFound
 
@@ -26,12 +35,6 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 Reader = Annotated[Principal, principal(Action.SUBJECT_REQUESTS_READ)]
 Writer = Annotated[Principal, principal(Action.SUBJECT_REQUESTS_WRITE)]
-TenantQuery = Annotated[
-    str | None,
-    Query(
-        description="Only needed by operators, who belong to no tenant.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
-    ),
-]
 RequestId = Annotated[UUID, Path(description="As given when the request was received.")]
 
 
@@ -87,17 +90,21 @@ def exports_router(
     @router.get(
         PATH + "/{request_id}",
         summary="State of a request, and of each service that was asked",
-        responses={200: {"description": "The request", "content": json_of(SubjectRequestDocument)}},
+        responses={200: {"description": "The request", "content": json_of(SubjectRequestDocument)}, **NOT_FOUND},
     )
     async def status(
-        request: Request, caller: Reader, request_id: RequestId, tenant_id: TenantQuery = None
+        request: Request, caller: Reader, request_id: RequestId, tenant_id: TenantParameter = None
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_READ)
         return MsgspecResponse(status_document(await fetch.request(tenant, request_id)), headers=_PRIVATE)
 
-    @router.get(PATH + "/{request_id}/manifest", summary="What the archive holds, without saying whose")
+    @router.get(
+        PATH + "/{request_id}/manifest",
+        summary="What the archive holds, without saying whose",
+        responses={**answer("The manifest"), **NOT_FOUND, **CONFLICT, **GONE},
+    )
     async def manifest(
-        request: Request, caller: Reader, request_id: RequestId, tenant_id: TenantQuery = None
+        request: Request, caller: Reader, request_id: RequestId, tenant_id: TenantParameter = None
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_READ)
         return Response(await fetch.manifest(tenant, request_id), media_type="application/json", headers=_PRIVATE)
@@ -107,13 +114,14 @@ def exports_router(
         summary="The encrypted archive (age; a gzipped tar inside)",
         responses={
             200: {"content": {"application/octet-stream": {}}, "description": "The archive"},
-            409: {"description": "Not finished yet"},
-            410: {"description": "Deleted, its link has expired"},
+            **NOT_FOUND,
+            **CONFLICT,
+            **GONE,
         },
         response_class=FileResponse,
     )
     async def download(
-        request: Request, caller: Writer, request_id: RequestId, tenant_id: TenantQuery = None
+        request: Request, caller: Writer, request_id: RequestId, tenant_id: TenantParameter = None
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_WRITE)
         archive = await fetch.archive(caller, tenant, request_id)
@@ -128,9 +136,13 @@ def exports_router(
             headers={"Repr-Digest": f"sha-256=:{digest}:", **_PRIVATE},
         )
 
-    @router.post(PATH + "/{request_id}/download-key", summary="The key of the archive; handed out once and not kept")
+    @router.post(
+        PATH + "/{request_id}/download-key",
+        summary="The key of the archive; handed out once and not kept",
+        responses={**answer("The key", "request_id", "identity"), **NOT_FOUND, **CONFLICT, **GONE},
+    )
     async def download_key(
-        request: Request, caller: Writer, request_id: RequestId, tenant_id: TenantQuery = None
+        request: Request, caller: Writer, request_id: RequestId, tenant_id: TenantParameter = None
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_WRITE)
         identity = await fetch.key(caller, tenant, request_id)
@@ -140,14 +152,18 @@ def exports_router(
         PATH + "/{request_id}/stores/{store}/retry",
         status_code=202,
         summary="Ask one service again now",
-        responses={409: {"description": "It has delivered, or the request is not running"}},
+        responses={
+            202: {"description": "It is being asked", "content": json_of(SubjectRequestDocument)},
+            **NOT_FOUND,
+            **CONFLICT,
+        },
     )
     async def retry(
         request: Request,
         caller: Writer,
         request_id: RequestId,
-        store: Annotated[str, Path(max_length=64)],
-        tenant_id: TenantQuery = None,
+        store: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": "^[a-z][a-z-]{0,63}$"})],
+        tenant_id: TenantParameter = None,
     ) -> Response:
         tenant = await tenant_of(request, caller, tenant_id, Action.SUBJECT_REQUESTS_WRITE)
         found = await fetch.request(tenant, request_id)

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.events import EVENT_REFERENCE
+from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, answer, principal, tenant_access
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
@@ -21,7 +22,15 @@ from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
 from weir_fraud.ports import DecisionStore
 from weir_fraud.score_transaction import ScoreTransaction
 
-_DECISION = {"description": "The decision", "content": {"application/json": {"example": DECISION_EXAMPLE}}}
+_DECISION = {
+    "description": "The decision",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": list(DECISION_EXAMPLE)},
+            "example": DECISION_EXAMPLE,
+        }
+    },
+}
 _INFERENCE_OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -30,7 +39,7 @@ _INFERENCE_OPENAPI: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["event"],
-                    "properties": {"event": {"type": "object", "description": "One event of schema 2.1"}},
+                    "properties": {"event": {"$ref": EVENT_REFERENCE}},
                 },
                 "example": EVENT_EXAMPLE,
             }
@@ -69,13 +78,13 @@ def fraud_router(
     @router.get(
         "/api/v2/ml/decisions/{event_id}",
         summary="A decision that was made",
-        openapi_extra={"responses": {"200": _DECISION}},
+        responses={200: _DECISION, **NOT_FOUND},
     )
     async def get_decision(
         request: Request,
         caller: Annotated[Principal, principal(Action.FRAUD_SCORE)],
         event_id: Annotated[UUID, Path(description="Of the payment event")],
-        tenant_id: Annotated[str | None, Query(description="Default: the caller's tenant")] = None,
+        tenant_id: TenantParameter = None,
     ) -> Response:
         """The decision on an event, with the features that it was made on."""
         tenant = TenantId(tenant_id) if tenant_id else caller.tenant_id
@@ -90,7 +99,11 @@ def fraud_router(
             raise NotFound(f"There is no decision on event {event_id}.")
         return MsgspecResponse(decision_document(decision))
 
-    @router.get("/api/v2/ml/models/fraud", summary="The model in use")
+    @router.get(
+        "/api/v2/ml/models/fraud",
+        summary="The model in use",
+        responses=answer("The model", "version", "thresholds", "features", "training", "metrics"),
+    )
     async def get_model(caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
         """How good it is, on a period after the one that it was trained on; what each of its features means."""
         features = [

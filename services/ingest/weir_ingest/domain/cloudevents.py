@@ -8,14 +8,16 @@ Source: CloudEvents specification 1.0.2 and its HTTP protocol binding.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
-from weir_common.events import SCHEMA_VERSION
+from weir_common.events import SCHEMA_VERSION, EventRejected
+from weir_common.events.all_faults import MAX_ERRORS
+from weir_common.events.document import MAX_DEPTH, TOO_DEEP, document_of, is_deeper
+from weir_common.events.repeated_names import repeated_names
 from weir_common.http import decode_body, field_error
 from weir_common.problems import FieldError
 
@@ -51,12 +53,14 @@ def structured(body: bytes | msgspec.Raw) -> bytes | InvalidEvent:
         sent = _one.decode(body)
     except msgspec.ValidationError as error:
         return InvalidEvent((field_error(error),))
+    except RecursionError:
+        return InvalidEvent((TOO_DEEP,))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return InvalidEvent((FieldError("", "a CloudEvent as a JSON object", str(error)[:120]),))
     if sent.data_base64 is not None:
         try:
             return _event(sent, base64.b64decode(sent.data_base64, validate=True))
-        except binascii.Error as error:
+        except ValueError as error:  # also for characters beyond ASCII, which are no binascii.Error
             return InvalidEvent((FieldError("/data_base64", "base64", str(error)),), event_id=sent.id[:120])
     if not bytes(sent.data):
         return InvalidEvent((FieldError("/data", "the event (required)", "nothing"),), event_id=sent.id[:120])
@@ -87,11 +91,11 @@ def _event(sent: CloudEvent, data: bytes) -> bytes | InvalidEvent:
             (FieldError("/datacontenttype", "application/json", sent.datacontenttype[:120]),), event_id=sent.id[:120]
         )
     try:
-        event = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return InvalidEvent((FieldError("/data", "a JSON object", str(error)[:120]),), event_id=sent.id[:120])
-    if not isinstance(event, dict):
-        return InvalidEvent((FieldError("/data", "a JSON object", type(event).__name__),), event_id=sent.id[:120])
+        event = document_of(data)  # numbers keep their digits, since what is filled in is written anew
+    except EventRejected as rejected:
+        return _invalid(sent, rejected.errors)
+    if is_deeper(event, MAX_DEPTH):
+        return _invalid(sent, [TOO_DEEP])
     errors: list[FieldError] = []
     changed = _fill(event, (), "schema_version", _schema_version(sent), "/dataschema", errors)
     changed |= _fill(event, ("event_metadata",), "event_id", sent.id, "/id", errors)
@@ -102,7 +106,23 @@ def _event(sent: CloudEvent, data: bytes) -> bytes | InvalidEvent:
         changed |= _fill(event, ("event_data",), "event_subtype", match["subtype"], "/type", errors)
     if errors:
         return InvalidEvent(tuple(errors), event_id=sent.id[:120])
-    return msgspec.json.encode(event) if changed else data
+    if not changed:
+        return data
+    # Written anew, a name that occurs twice would be there once, and nobody would see that its sender meant two things.
+    repeated = repeated_names(data)
+    if repeated:
+        return _invalid(
+            sent, [FieldError(name, "a name that occurs once", "the name again") for name in repeated[:MAX_ERRORS]]
+        )
+    return msgspec.json.encode(event)
+
+
+def _invalid(sent: CloudEvent, errors: Sequence[FieldError]) -> InvalidEvent:
+    """Errors of the data, with pointers into the CloudEvent."""
+    return InvalidEvent(
+        tuple(FieldError("/data" + error.pointer, error.expected, error.got) for error in errors),
+        event_id=sent.id[:120],
+    )
 
 
 def _schema_version(sent: CloudEvent) -> str | None:

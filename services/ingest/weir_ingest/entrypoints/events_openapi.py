@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-from weir_common.events import event_json_schema
+from weir_common.events import EVENT_REFERENCE, event_components
+from weir_common.http import CONFLICT, PROBLEM_RESPONSES
 
 _EVENT_ID = "6f1e2d3c-0a9b-4c8d-9e7f-112233445566"
 _SECOND_ID = "0b9d6a52-3c1e-4f7a-8d20-5a6b7c8d9e0f"
@@ -49,23 +49,23 @@ def _example(*results: dict[str, Any]) -> dict[str, Any]:
     return {"results": list(results), "summary": {"received": len(results), **counts}}
 
 
-def _answer(description: str, **examples: dict[str, Any]) -> dict[str, Any]:
+def _answer(description: str, problem: int | None = None, **examples: dict[str, Any]) -> dict[str, Any]:
+    """``problem``: the status is also that of a request of which nothing was looked at."""
     return {
         "description": description,
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/EventResults"},
                 "examples": {name: {"value": value} for name, value in examples.items()},
-            }
+            },
+            **(PROBLEM_RESPONSES[problem]["content"] if problem is not None else {}),
         },
     }
 
 
 def batch_operation() -> dict[str, Any]:
-    """The operation object. Its schemas are inline, since the document's own are made by others."""
-    schema = event_json_schema()
-    event = {"type": "object", "$defs": schema["$defs"], **{key: schema[key] for key in ("$ref",) if key in schema}}
-    event = msgspec.json.decode(msgspec.json.encode(event), type=dict[str, Any])
+    """The operation object; the schemas that it names are `BATCH_SCHEMAS`."""
+    event = {"$ref": EVENT_REFERENCE}
     cloud_event = {
         "type": "object",
         "required": ["specversion", "id", "source", "type"],
@@ -141,6 +141,7 @@ def batch_operation() -> dict[str, Any]:
             "207": _answer("Some were not: each result says why", mixed=_example(_ACCEPTED, _INVALID)),
             "422": _answer(
                 "None is valid: what was kept can be mended in the quarantine, the rest by its sender",
+                422,
                 quarantined=_example(_QUARANTINED),
                 invalid=_example({**_INVALID, "index": 0}),
                 atomic=_example(_NOT_TAKEN, _INVALID),
@@ -148,6 +149,7 @@ def batch_operation() -> dict[str, Any]:
             "429": {
                 **_answer(
                     "The tenant's quota is used up: send the events again after Retry-After",
+                    429,
                     throttled=_example(_THROTTLED),
                 ),
                 "headers": {
@@ -158,10 +160,14 @@ def batch_operation() -> dict[str, Any]:
             },
             "503": _answer(
                 "The log does not acknowledge: send the request again after Retry-After",
+                503,
                 unavailable=_example(_UNAVAILABLE),
             ),
-            "413": {"description": "More events, bytes or levels than a request may have; the limit is in the answer"},
-            "415": {"description": "A media type or coding that is not known; the answer lists those that are"},
+            "409": {**CONFLICT[409], "description": "A request with this Idempotency-Key is being answered"},
+            "415": {
+                **CONFLICT[409],
+                "description": "A media type or coding that is not known; the answer lists those that are",
+            },
         },
     }
 
@@ -208,3 +214,5 @@ RESULTS_SCHEMA: dict[str, Any] = {
         "summary": {"type": "object", "additionalProperties": {"type": "integer"}},
     },
 }
+
+BATCH_SCHEMAS: dict[str, Any] = {"EventResults": RESULTS_SCHEMA, **event_components()}

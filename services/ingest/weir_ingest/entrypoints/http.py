@@ -10,7 +10,7 @@ from weir_common.applied import Positions
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
 from weir_common.events import SCHEMA_VERSIONS, event_json_schema
-from weir_common.http import MsgspecResponse, principal
+from weir_common.http import NOT_FOUND, PUBLIC, MsgspecResponse, answer, principal
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
 
@@ -20,16 +20,32 @@ from weir_ingest.ports import DriftStore, ReceiptStore
 
 _MAX_FIELDS = 1_000
 
+_SCHEMA = "application/schema+json"
+
+
+class _SchemaResponse(MsgspecResponse):
+    media_type = _SCHEMA
+
 
 def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStore) -> APIRouter:
     """The routes of ingest."""
     router = APIRouter(tags=["events"])
 
-    @router.get("/api/v2/events/receipts/{event_id}", summary="Look up what became of an event")
+    @router.get(
+        "/api/v2/events/receipts/{event_id}",
+        summary="Look up what became of an event",
+        responses={**answer("The receipt", "event_id", "status", "receipt"), **NOT_FOUND},
+    )
     async def get_receipt(
         caller: Annotated[Principal, principal(Action.EVENTS_READ)],
         event_id: Annotated[
-            str, Path(description="The event's UUID", examples=["6f1e2d3c-0a9b-4c8d-9e7f-112233445566"])
+            str,
+            Path(
+                max_length=64,
+                description="The event's UUID",
+                examples=["6f1e2d3c-0a9b-4c8d-9e7f-112233445566"],
+                json_schema_extra={"format": "uuid"},
+            ),
         ],
     ) -> Response:
         """The receipt of an event that was accepted within the last 24 hours, and how far it has come since.
@@ -74,12 +90,23 @@ def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStor
             raise Unavailable("The counts cannot be read now; try again.") from error
         return MsgspecResponse({"tenant_id": tenant_id, "since": since, "fields": fields})
 
-    @router.get("/api/v2/schemas/event/{version}", summary="The event schema")
-    async def get_schema(version: str) -> Response:
+    @router.get(
+        "/api/v2/schemas/event/{version}",
+        summary="The event schema",
+        responses={
+            200: {"description": "The schema", "content": {_SCHEMA: {"schema": {"type": "object"}}}},
+            **NOT_FOUND,
+        },
+        response_class=_SchemaResponse,
+        openapi_extra=PUBLIC,
+    )
+    async def get_schema(
+        version: Annotated[str, Path(max_length=64, json_schema_extra={"enum": [*SCHEMA_VERSIONS]})],
+    ) -> Response:
         """JSON Schema 2020-12 of one version."""
         if version not in SCHEMA_VERSIONS:
             raise NotFound(f"There is no event schema {version[:20]}; there are {', '.join(SCHEMA_VERSIONS)}.")
-        return MsgspecResponse(event_json_schema(version), media_type="application/schema+json")
+        return _SchemaResponse(event_json_schema(version))
 
     return router
 

@@ -8,6 +8,11 @@ from datetime import timedelta
 MAX_TIMEFRAME = timedelta(days=30)
 """Counts are kept a little longer than this."""
 
+TIMEFRAME_PATTERN = (
+    r"^((?:[5-9]|[1-9][0-9]{1,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)m"
+    r"|(?:[1-9][0-9]?|[1-6][0-9]{2}|7[01][0-9]|720)h|(?:[1-9]|[12][0-9]|30)d)$"
+)
+"""All of them, for documents."""
 _SHAPE = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from weir_common.http import MsgspecResponse, decode_body
+from weir_common.http import PUBLIC, MsgspecResponse, answer, decode_body
 from weir_common.problems import FieldError, InvalidRequest, Unauthenticated
 
 from weir_tenant_admin.adapters.token_signer import read_key_set
@@ -43,12 +43,23 @@ def auth_router(*, exchange: KeyExchange, jwks_path: Path) -> APIRouter:
         summary="Exchange an API key for a ten-minute token",
         responses=answers(200, TokenView, "An EdDSA token"),
         openapi_extra={
+            # The key may come in the body instead, or by HTTP Basic.
+            "security": [{"apiKey": []}, {}],
             "requestBody": {
                 "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/TokenBody"}},
-                    "application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/TokenBody"}},
+                    "application/x-www-form-urlencoded": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["grant_type"],
+                            "properties": {
+                                "grant_type": {"const": _GRANT},
+                                "client_secret": {"type": "string"},
+                            },
+                        }
+                    },
                 }
-            }
+            },
         },
     )
     async def token(request: Request) -> Response:
@@ -60,7 +71,12 @@ def auth_router(*, exchange: KeyExchange, jwks_path: Path) -> APIRouter:
             )
         return MsgspecResponse(token_view(await exchange(secret)), headers={"Cache-Control": "no-store"})
 
-    @router.get("/jwks.json", summary="Public keys that verify our tokens")
+    @router.get(
+        "/jwks.json",
+        summary="Public keys that verify our tokens",
+        responses=answer("The key set", "keys"),
+        openapi_extra=PUBLIC,
+    )
     async def jwks() -> Response:
         key_set = await asyncio.to_thread(read_key_set, jwks_path)
         return MsgspecResponse(key_set, headers={"Cache-Control": "public, max-age=300"})

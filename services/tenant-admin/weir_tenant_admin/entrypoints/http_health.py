@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal
+from weir_common.http import PROBLEM_RESPONSES, MsgspecResponse, principal
 
 from weir_tenant_admin.check_health import HealthCheck
 from weir_tenant_admin.domain.health import Overall, State
@@ -47,7 +47,13 @@ def health_router(check: HealthCheck) -> APIRouter:
         summary="Every component, asked for real",
         responses={
             **answers(200, HealthView, "healthy or degraded"),
-            **answers(503, HealthView, "unhealthy: something essential does not answer"),
+            503: {
+                "description": "unhealthy: something essential does not answer; or nobody answers at all",
+                "content": {
+                    **answers(503, HealthView, "")[503]["content"],
+                    **PROBLEM_RESPONSES[503]["content"],
+                },
+            },
         },
     )
     async def detailed_health(caller: Annotated[Principal, principal(Action.HEALTH_READ)]) -> Response:

@@ -8,12 +8,12 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, principal, tenant_access
 from weir_common.problems import NotFound
 
 from weir_tenant_admin.domain.ledger import Done, Minute, Place
 from weir_tenant_admin.entrypoints.documentation import answers
-from weir_tenant_admin.entrypoints.http_service_levels import required_tenant, required_timeframe
+from weir_tenant_admin.entrypoints.http_service_levels import Timeframe, required_tenant, required_timeframe
 from weir_tenant_admin.ports import TenantStore
 from weir_tenant_admin.read_ledger import Books, ReadLedger
 
@@ -65,12 +65,14 @@ def ledger_router(read: ReadLedger, store: TenantStore) -> APIRouter:
     """GET /api/v2/ops/ledger."""
     router = APIRouter(prefix="/api/v2/ops", tags=["operations"])
 
-    @router.get("/ledger", summary="The conservation ledger", responses=answers(200, LedgerView, "The books"))
+    @router.get(
+        "/ledger", summary="The conservation ledger", responses={**answers(200, LedgerView, "The books"), **NOT_FOUND}
+    )
     async def ledger(
         request: Request,
         caller: Annotated[Principal, principal(Action.SLA_READ)],
-        tenant_id: Annotated[str | None, Query(description="the caller's own tenant if absent")] = None,
-        timeframe: Annotated[str, Query(description="5m to 30d: a number and m, h or d")] = "1h",
+        tenant_id: TenantParameter = None,
+        timeframe: Timeframe = "1h",
         only_differences: Annotated[bool, Query(description="leave out minutes without any difference")] = False,
     ) -> Response:
         """By tenant and minute: what came in, what became of it, what each consumer did, and where the two differ."""

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import MsgspecResponse, principal, tenant_access
+from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, principal, tenant_access
 from weir_common.ids import TenantId
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
 from weir_tenant_admin.domain.error_budget import Budget, Counts
 from weir_tenant_admin.domain.tenant import is_tenant_id
-from weir_tenant_admin.domain.timeframe import parse_timeframe
+from weir_tenant_admin.domain.timeframe import TIMEFRAME_PATTERN, parse_timeframe
 from weir_tenant_admin.entrypoints.documentation import answers
 from weir_tenant_admin.ports import TenantStore
 from weir_tenant_admin.report_service_levels import Indicator, Latency, Report, ServiceLevelReport
@@ -85,17 +85,23 @@ class ReportView(msgspec.Struct, frozen=True, rename={"since": "from", "until": 
 
 TYPES = (ReportView,)
 
+Timeframe = Annotated[
+    str, Query(description="5m to 30d: a number and m, h or d", json_schema_extra={"pattern": TIMEFRAME_PATTERN})
+]
+
 
 def service_levels_router(report: ServiceLevelReport, store: TenantStore) -> APIRouter:
     """GET /api/v2/metrics/sla."""
     router = APIRouter(prefix="/api/v2/metrics", tags=["service levels"])
 
-    @router.get("/sla", summary="Service levels of a tenant", responses=answers(200, ReportView, "The report"))
+    @router.get(
+        "/sla", summary="Service levels of a tenant", responses={**answers(200, ReportView, "The report"), **NOT_FOUND}
+    )
     async def service_levels(
         request: Request,
         caller: Annotated[Principal, principal(Action.SLA_READ)],
-        tenant_id: Annotated[str | None, Query(description="the caller's own tenant if absent")] = None,
-        timeframe: Annotated[str, Query(description="5m to 30d: a number and m, h or d")] = "24h",
+        tenant_id: TenantParameter = None,
+        timeframe: Timeframe = "24h",
     ) -> Response:
         tenant = required_tenant(caller, tenant_id)
         await tenant_access(request, caller, tenant, Action.SLA_READ)

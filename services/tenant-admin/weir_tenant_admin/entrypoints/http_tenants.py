@@ -7,9 +7,18 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from weir_common.auth import Action, Principal, Role
-from weir_common.http import MsgspecResponse, decode_body, principal, tenant_access
+from weir_common.http import (
+    CONFLICT,
+    NOT_FOUND,
+    TENANT_PATTERN,
+    CursorParameter,
+    MsgspecResponse,
+    decode_body,
+    principal,
+    tenant_access,
+)
 from weir_common.ids import TenantId
 from weir_common.pagination import decode_cursor, encode_cursor
 from weir_common.problems import FieldError, InvalidRequest, NotFound
@@ -125,6 +134,9 @@ _tenant_body = msgspec.json.Decoder(TenantBody)
 _key_body = msgspec.json.Decoder(KeyBody)
 _person_body = msgspec.json.Decoder(PersonTokenBody)
 
+# What has another shape is not found, like what has this one and is not there.
+TenantInPath = Annotated[str, Path(json_schema_extra={"pattern": TENANT_PATTERN})]
+KeyInPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Manager = Annotated[Principal, principal(Action.TENANTS_MANAGE)]
 
 
@@ -149,7 +161,7 @@ def tenants_router(
         status_code=201,
         summary="Create a tenant (operators)",
         openapi_extra=takes(TenantBody),
-        responses=answers(201, TenantView, "The new tenant"),
+        responses={**answers(201, TenantView, "The new tenant"), **CONFLICT},
     )
     async def create_tenant(request: Request, caller: Manager) -> Response:
         body = decode_body(_tenant_body, await request.body())
@@ -175,7 +187,7 @@ def tenants_router(
     async def list_tenants(
         caller: Manager,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        cursor: str | None = None,
+        cursor: CursorParameter = None,
     ) -> Response:
         after = None
         if cursor is not None:
@@ -190,8 +202,8 @@ def tenants_router(
         more = encode_cursor([page[-1].tenant_id]) if len(found) > limit else None
         return MsgspecResponse(TenantPage([tenant_view(tenant) for tenant in page], more))
 
-    @router.get("/{tenant_id}", summary="One tenant", responses=answers(200, TenantView, "The tenant"))
-    async def get_tenant(request: Request, tenant_id: str, caller: Manager) -> Response:
+    @router.get("/{tenant_id}", summary="One tenant", responses={**answers(200, TenantView, "The tenant"), **NOT_FOUND})
+    async def get_tenant(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await store.tenant(await _entered(request, caller, tenant_id))
         if tenant is None:
             raise NotFound(f"There is no tenant '{tenant_id}'.")
@@ -202,9 +214,9 @@ def tenants_router(
         status_code=201,
         summary="Issue an API key (shown once)",
         openapi_extra=takes(KeyBody),
-        responses=answers(201, IssuedKeyView, "The new key, with its secret"),
+        responses={**answers(201, IssuedKeyView, "The new key, with its secret"), **NOT_FOUND, **CONFLICT},
     )
-    async def issue_key(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def issue_key(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         body = decode_body(_key_body, await request.body())
         issued = await issue(
@@ -226,17 +238,21 @@ def tenants_router(
             },
         )
 
-    @router.get("/{tenant_id}/keys", summary="Keys of a tenant", responses=answers(200, KeyList, "Without secrets"))
-    async def list_keys(request: Request, tenant_id: str, caller: Manager) -> Response:
+    @router.get(
+        "/{tenant_id}/keys",
+        summary="Keys of a tenant",
+        responses={**answers(200, KeyList, "Without secrets"), **NOT_FOUND},
+    )
+    async def list_keys(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         keys = await store.keys(await _entered(request, caller, tenant_id))
         return MsgspecResponse(KeyList([_key_view(key) for key in keys]))
 
     @router.delete(
         "/{tenant_id}/keys/{key_id}",
         summary="Revoke a key; refused everywhere within a second",
-        responses=answers(200, KeyView, "The revoked key"),
+        responses={**answers(200, KeyView, "The revoked key"), **NOT_FOUND},
     )
-    async def revoke_key(request: Request, tenant_id: str, key_id: str, caller: Manager) -> Response:
+    async def revoke_key(request: Request, tenant_id: TenantInPath, key_id: KeyInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         try:
             identity = str(UUID(key_id))
@@ -249,9 +265,9 @@ def tenants_router(
         status_code=201,
         summary="A short-lived token for a person of the tenant",
         openapi_extra=takes(PersonTokenBody),
-        responses=answers(201, TokenView, "The token"),
+        responses={**answers(201, TokenView, "The token"), **NOT_FOUND},
     )
-    async def mint_token(request: Request, tenant_id: str, caller: Manager) -> Response:
+    async def mint_token(request: Request, tenant_id: TenantInPath, caller: Manager) -> Response:
         tenant = await _entered(request, caller, tenant_id)
         body = decode_body(_person_body, await request.body())
         token = await mint(
@@ -268,7 +284,7 @@ def tenants_router(
 async def _entered(request: Request, caller: Principal, tenant_id: str) -> TenantId:
     """The tenant of the path, once the caller may enter it; a text that can be no tenant is not found."""
     tenant = TenantId(tenant_id)
-    if caller.tenant_id is None and not is_tenant_id(tenant_id):
+    if not is_tenant_id(tenant_id):
         raise NotFound(f"There is no tenant '{tenant_id[:80]}'.")
     await tenant_access(request, caller, tenant, Action.TENANTS_MANAGE)
     return tenant

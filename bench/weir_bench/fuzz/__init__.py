@@ -1,0 +1,1 @@
+"""Bad input, made by machines: `decoder` mutates bodies and events, `api` every operation of the six OpenAPI documents."""
