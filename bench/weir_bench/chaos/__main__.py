@@ -53,9 +53,9 @@ async def _main(chosen: Sequence[Round], seed: int, whole: bool, report: Path) -
             f"once more from the earliest offset, and the lake ({LAKE_SECONDS:.0f} s for its last commit)", flush=True
         )
         await asyncio.sleep(LAKE_SECONDS)
-        for outcome in outcomes:
-            words = set(outcome.verdict.words)
-            await examine(mesh, gateway, outcome, None)
+        before = [set(outcome.verdict.words) for outcome in outcomes]
+        await examine(mesh, gateway, outcomes, None)
+        for outcome, words in zip(outcomes, before, strict=True):
             for new in set(outcome.verdict.words) - words:
                 print(f"  round {outcome.round.number}: {new}", flush=True)
     measures = _measures(outcomes, FEWEST if whole else len(outcomes))

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -128,7 +129,7 @@ async def play(mesh: Mesh, gateway: Gateway, one: Round) -> Outcome:
         outcome.trouble += shop.diary.refused
         if shop.diary.gave_up:
             outcome.trouble.append(f"{shop.diary.gave_up} events were not taken for minutes")
-    await examine(mesh, gateway, outcome, since)
+    await examine(mesh, gateway, [outcome], since)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -183,42 +184,54 @@ async def _raise_fallen(mesh: Mesh, outcome: Outcome) -> None:
         await start(mesh, fallen)
 
 
-async def examine(mesh: Mesh, gateway: Gateway, outcome: Outcome, since: stores.Offsets | None) -> None:
-    """Judge every shop of the round anew. Without ``since`` the log is read from its earliest offset and the lake, too."""
-    names = [shop.tenant.id for shop in outcome.shops]
+async def examine(mesh: Mesh, gateway: Gateway, outcomes: Sequence[Outcome], since: stores.Offsets | None) -> None:
+    """Judge every shop of the rounds anew. Without ``since`` the log is read from its earliest offset and the lake, too."""
+    names = [shop.tenant.id for outcome in outcomes for shop in outcome.shops]
     logs = await stores.on_the_log(mesh, names, since)
     told = await stores.announced(mesh, names, since)
-    rows = await stores.archived(mesh, names) if since is None else {}
-    expected = {name: len(logs[name].ids) for name in names}
-    books = await settled_ledgers(gateway, names, expected, SETTLE_SECONDS)
-    outcome.imbalance, outcome.verdict = imbalance(books), Verdict()
-    for shop in outcome.shops:
-        name, diary = shop.tenant.id, shop.diary
-        shop.log = logs[name]
-        made = await stores.decisions(mesh, name)
-        effects = Effects(
-            decisions={id_: len(outcomes) for id_, outcomes in made.items()},
-            announced=told[name],
-            archived=rows.get(name, {}),
-            consumers={
-                consumer: done["applied"] + done["quarantined"] for consumer, done in books[name]["consumers"].items()
-            },
-            findings=await stores.findings(mesh, name, shop.attack_rule, shop.attack_entity),
-            wrong_figures=await _wrong_figures(gateway, shop, made),
-        )
-        verdict = judge(
-            diary.sent,
-            diary.kept,
-            shop.log,
-            effects,
-            payments={id_ for id_, sent in diary.sent.items() if is_payment(sent.event)},
-            finding_events=CARDS - CARDS_UNTIL_FOUND + 1 if shop.attack_ids <= shop.log.ids else 0,
-            lake_read=since is None,
-        )
-        outcome.verdict.lost += verdict.lost
-        outcome.verdict.twice += verdict.twice
-        outcome.verdict.inverted += verdict.inverted
-        outcome.verdict.words += [f"{name}: {words}" for words in verdict.words]
+    rows = await stores.archived(mesh, names) if since is None else None
+    for outcome in outcomes:
+        mine = [shop.tenant.id for shop in outcome.shops]
+        expected = {name: len(logs[name].ids) for name in mine}
+        books = await settled_ledgers(gateway, mine, expected, SETTLE_SECONDS)
+        outcome.imbalance, outcome.verdict = imbalance(books), Verdict()
+        for shop in outcome.shops:
+            name = shop.tenant.id
+            shop.log = logs[name]
+            verdict = await _judge(mesh, gateway, shop, told[name], None if rows is None else rows[name], books[name])
+            outcome.verdict.lost += verdict.lost
+            outcome.verdict.twice += verdict.twice
+            outcome.verdict.inverted += verdict.inverted
+            outcome.verdict.words += [f"{name}: {words}" for words in verdict.words]
+
+
+async def _judge(
+    mesh: Mesh,
+    gateway: Gateway,
+    shop: Shop,
+    told: Counter[str],
+    rows: Counter[str] | None,
+    book: Mapping[str, Any],
+) -> Verdict:
+    made = await stores.decisions(mesh, shop.tenant.id)
+    effects = Effects(
+        decisions={id_: len(outcomes) for id_, outcomes in made.items()},
+        announced=told,
+        archived=rows or {},
+        consumers={consumer: done["applied"] + done["quarantined"] for consumer, done in book["consumers"].items()},
+        findings=await stores.findings(mesh, shop.tenant.id, shop.attack_rule, shop.attack_entity),
+        wrong_figures=await _wrong_figures(gateway, shop, made),
+    )
+    sent = shop.diary.sent
+    return judge(
+        sent,
+        shop.diary.kept,
+        shop.log,
+        effects,
+        payments={id_ for id_, one in sent.items() if is_payment(one.event)},
+        finding_events=CARDS - CARDS_UNTIL_FOUND + 1 if shop.attack_ids <= shop.log.ids else 0,
+        lake_read=rows is not None,
+    )
 
 
 async def _wrong_figures(gateway: Gateway, shop: Shop, made: dict[str, list[str]]) -> list[str]:
