@@ -71,7 +71,7 @@ async def test_another_instance_reads_the_shared_cache_first(
     added = counted.calls["add_subjects"]
     second = await instance().vault.resolve(tenant_id, people)
     assert counted.calls["add_subjects"] == added
-    assert [s.subject_id for s in first.values()] == [s.subject_id for s in second.values()]
+    assert {p: s.subject_id for p, s in first.items()} == {p: s.subject_id for p, s in second.items()}
 
 
 async def test_what_is_forgotten_is_read_again(counted: Counted, one: Any, tenant_id: TenantId) -> None:
