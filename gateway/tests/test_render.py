@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,12 @@ def test_health_metrics_and_the_credential_check_are_not_served(settings: Gatewa
     prefixes = [
         route["match"].get("prefix") or route["match"]["path"]
         for route in manager["route_config"]["virtual_hosts"][0]["routes"]
+        if "direct_response" not in route
     ]
     assert all(prefix.startswith(("/api/v2/", "/docs/", "/openapi/")) for prefix in prefixes)
 
 
+<<<<<<< HEAD
 def managers(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
     listeners = yaml.safe_load(render(settings))["static_resources"]["listeners"]
     return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
@@ -92,3 +95,26 @@ def test_neither_logs_nor_spans_hold_what_callers_write(settings: GatewaySetting
         (host,) = manager["route_config"]["virtual_hosts"]
         for route in host["routes"]:
             assert route["name"] == route["match"].get("prefix", route["match"].get("path"))
+=======
+def test_a_method_that_no_resource_has_is_answered_here_and_never_sent_on(settings: GatewaySettings) -> None:
+    manager = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    config = manager["typed_config"]
+    first = config["route_config"]["virtual_hosts"][0]["routes"][0]
+    (method,) = first["match"]["headers"]
+    pattern = method["string_match"]["safe_regex"]["regex"]
+    assert method["invert_match"]
+    assert all(re.fullmatch(pattern, known) for known in ("GET", "POST", "DELETE", "OPTIONS"))
+    assert not any(re.fullmatch(pattern, unknown) for unknown in ("QUERY", "BREW", "GETS", "get"))
+    assert (first["direct_response"]["status"], "route" in first) == (405, False)
+    assert first["response_headers_to_add"][0]["header"]["key"] == "allow"
+    # Otherwise the codec itself would call it unreadable, before any route is asked.
+    assert config["http_protocol_options"] == {"allow_custom_methods": True}
+
+
+def test_what_is_not_known_of_a_request_is_left_out_of_a_problem(settings: GatewaySettings) -> None:
+    manager = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    formats = [mapper["body_format_override"] for mapper in manager["typed_config"]["local_reply_config"]["mappers"]]
+    documents = [one for one in formats if "json_format" in one]
+    assert {one["json_format"]["status"] for one in documents} >= {400, 401, 405, 408, 413, 429, 431, 503, 504}
+    assert all(one["omit_empty_values"] for one in documents)
+>>>>>>> f01b573d62b628ecf6f08b679dec10ab74114402

@@ -35,10 +35,6 @@ _ACCESS_LOG = {
 }
 
 _PROBLEM = "application/problem+json"
-_NO_CREDENTIAL_CHECK = {
-    "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
-    "disabled": True,
-}
 
 
 def render(settings: GatewaySettings) -> str:
@@ -395,6 +391,16 @@ def _public_routes(settings: GatewaySettings) -> list[dict[str, Any]]:
     return routes
 
 
+def _no_credential_check() -> dict[str, Any]:
+    """For ``typed_per_filter_config``."""
+    return {
+        "envoy.filters.http.ext_authz": {
+            "@type": _TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+            "disabled": True,
+        }
+    }
+
+
 def _other_methods() -> dict[str, Any]:
     """What no resource here answers is not sent on: the services' HTTP parser calls a method that it never heard of unreadable."""
     known = {"safe_regex": {"regex": "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"}}
@@ -405,7 +411,7 @@ def _other_methods() -> dict[str, Any]:
         },
         "direct_response": {"status": 405},
         "response_headers_to_add": [{"header": {"key": "allow", "value": "GET, POST, DELETE"}}],
-        "typed_per_filter_config": {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK},
+        "typed_per_filter_config": _no_credential_check(),
     }
 
 
@@ -429,7 +435,7 @@ def _route(route: Route) -> dict[str, Any]:
     # The name is what logs and traces call it.
     rendered: dict[str, Any] = {"name": route.prefix, "match": match, "route": action}
     if route.anonymous:
-        rendered["typed_per_filter_config"] = {"envoy.filters.http.ext_authz": _NO_CREDENTIAL_CHECK}
+        rendered["typed_per_filter_config"] = _no_credential_check()
     return rendered
 
 
