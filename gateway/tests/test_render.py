@@ -74,7 +74,6 @@ def test_health_metrics_and_the_credential_check_are_not_served(settings: Gatewa
     assert all(prefix.startswith(("/api/v2/", "/docs/", "/openapi/")) for prefix in prefixes)
 
 
-<<<<<<< HEAD
 def managers(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
     listeners = yaml.safe_load(render(settings))["static_resources"]["listeners"]
     return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
@@ -95,7 +94,8 @@ def test_neither_logs_nor_spans_hold_what_callers_write(settings: GatewaySetting
         (host,) = manager["route_config"]["virtual_hosts"]
         for route in host["routes"]:
             assert route["name"] == route["match"].get("prefix", route["match"].get("path"))
-=======
+
+
 def test_a_method_that_no_resource_has_is_answered_here_and_never_sent_on(settings: GatewaySettings) -> None:
     manager = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
     config = manager["typed_config"]
@@ -117,4 +117,3 @@ def test_what_is_not_known_of_a_request_is_left_out_of_a_problem(settings: Gatew
     documents = [one for one in formats if "json_format" in one]
     assert {one["json_format"]["status"] for one in documents} >= {400, 401, 405, 408, 413, 429, 431, 503, 504}
     assert all(one["omit_empty_values"] for one in documents)
->>>>>>> f01b573d62b628ecf6f08b679dec10ab74114402

@@ -405,6 +405,7 @@ def _other_methods() -> dict[str, Any]:
     """What no resource here answers is not sent on: the services' HTTP parser calls a method that it never heard of unreadable."""
     known = {"safe_regex": {"regex": "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"}}
     return {
+        "name": "/",
         "match": {
             "prefix": "/",
             "headers": [{"name": ":method", "string_match": known, "invert_match": True}],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from weir.ingest.v1 import ingest_pb2
+from weir_common.applied import PeerPositions
 from weir_common.audit import AuditEntry
 from weir_common.auth import Action, Principal, Role
 from weir_common.direct_endpoint import DirectEndpoint, describe
@@ -20,9 +23,12 @@ from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_ingest.accept_batch import AcceptBatch
 from weir_ingest.adapters.memory_answers import MemoryAnswers
+from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
+from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.domain.quota import Quota
+from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer
@@ -48,6 +54,13 @@ class MemoryLog:
     ) -> list[Position | RetryError]:
         self.records += records
         return [Position(record.topic, 0, index) for index, record in enumerate(records)]
+
+
+class FullQuarantine:
+    """Has no room, so that what is refused is ``invalid``."""
+
+    async def keep(self, tenant_id: TenantId, refusals: Sequence[Refusal], refused_at: datetime) -> list[UUID | None]:
+        return [None] * len(refusals)
 
 
 class MemoryAudit:
@@ -77,7 +90,10 @@ class Door:
 
     def __init__(self) -> None:
         self.log, self.audit, self.receipts = MemoryLog(), MemoryAudit(), MemoryReceipts()
-        accept = AcceptBatch(self.log, self.receipts, LedgerBook(self.log), LIMITS)
+        self.drift = MemoryDrift()
+        accept = AcceptBatch(
+            self.log, self.receipts, LedgerBook(self.log), FullQuarantine(), DriftBook(self.drift), LIMITS
+        )
         plenty = Quota(events_per_second=1e6, bytes_per_second=1e12)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: plenty)
         keys: Any = OneKey()
@@ -91,7 +107,7 @@ class Door:
             audit=audit,
             max_body_bytes=LIMITS.max_body_bytes,
         )
-        app.include_router(ingest_router(self.receipts))
+        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift))
         describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
 
         class NoMeter:
