@@ -11,11 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from weir_ingest.domain.fate import STAGES
 from weir_local.environment import SERVICES
 
 Edge = tuple[str, str, int]
 STORE_PORTS = {"postgres": 5432, "kafka": 9092, "valkey": 6379, "temporal": 7233}
 NAME = "app.kubernetes.io/name"
+
+
+ASKED = {"ingest": {consumer.partition(".")[0] for _, consumer in STAGES}}
+"""Peers of those that do not ask all: ingest asks whoever does something with its events how far they are."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def talking(settings: dict[str, Any]) -> set[Edge]:
         fields = settings[service].model_fields
         others = [other for other in SERVICES if other != service]
         if "peers" in fields:
-            pairs |= {(service, other, 9090) for other in others}
+            pairs |= {(service, other, 9090) for other in ASKED.get(service, others)}
         if "probes" in fields:
             pairs |= {(service, other, 8080) for other in others} | {(service, "gateway", 9901)}
     return pairs
