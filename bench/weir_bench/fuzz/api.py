@@ -39,6 +39,9 @@ _MAX_SAMPLE: Final = 1_500
 # What a JSON Schema cannot say, so that a request may be valid by the document and refused all the same, with 422 and the reason.
 # Everywhere else a valid request must be taken.
 UNSAYABLE: Final = {
+    "GET /api/v2/events/quarantine": "a cursor is one that was given out; a time has its zone",
+    "POST /api/v2/events/quarantine/mend": "a selection names something; a patch is one of RFC 6902",
+    "POST /api/v2/events/quarantine/discard": "a selection names something; a time has its zone",
     "GET /api/v2/anomalies/active": "a cursor is one that was given out",
     "GET /api/v2/audit/entries": "a cursor is one that was given out",
     "GET /api/v2/admin/tenants": "a cursor is one that was given out",

@@ -9,6 +9,7 @@ from functools import partial
 
 from weir.ingest.v1 import ingest_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.api_docs import add_schemas
 from weir_common.applied import PeerPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, TokenVerifier
@@ -40,7 +41,7 @@ from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
-from weir_ingest.entrypoints.http_quarantine import quarantine_router
+from weir_ingest.entrypoints.http_quarantine import QUARANTINE_SCHEMAS, quarantine_router
 from weir_ingest.forget_refused import ForgetRefused
 from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
@@ -117,6 +118,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))
+        add_schemas(app, QUARANTINE_SCHEMAS)
         describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
         answers = ValkeyAnswers(valkey, ttl_seconds=settings.idempotency.ttl_seconds)
         events = DirectEndpoint(

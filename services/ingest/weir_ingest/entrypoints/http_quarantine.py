@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
-from weir_common.http import MsgspecResponse, audit_access, decode_body, principal
+from weir_common.http import NOT_FOUND, CursorParameter, MsgspecResponse, answer, audit_access, decode_body, principal
 from weir_common.ids import TenantId
 from weir_common.pagination import decode_cursor, encode_cursor
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, Unavailable
@@ -23,6 +23,7 @@ from weir_ingest.ports import QuarantineStore, Seal
 PREFIX = "/api/v2/events/quarantine"
 MAX_LIMIT = 500
 _REASONS = 100
+State = Literal["held", "replayed", "discarded", "all"]
 
 
 class MendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +41,10 @@ class DiscardRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selection: Selection
 
 
+_, QUARANTINE_SCHEMAS = msgspec.json.schema_components(
+    [MendRequest, DiscardRequest], ref_template="#/components/schemas/{name}"
+)
+"""For the OpenAPI document."""
 _mend = msgspec.json.Decoder(MendRequest)
 _discard = msgspec.json.Decoder(DiscardRequest)
 
@@ -48,25 +53,23 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
     """The routes."""
     router = APIRouter(prefix=PREFIX, tags=["quarantine"])
 
-    @router.get("", summary="What was refused")
+    @router.get(
+        "", summary="What was refused", responses=answer("A page of entries", "tenant_id", "events", "next_cursor")
+    )
     async def list_held(
         caller: Annotated[Principal, principal(Action.EVENTS_READ)],
-        state: Annotated[str, Query(description="`held` (default), `replayed`, `discarded` or `all`")] = "held",
+        state: Annotated[State, Query(description="`held` (default), `replayed`, `discarded` or `all`")] = "held",
         pointer: Annotated[
             str | None, Query(description="Only with a fault at this place, `*` for list indexes")
         ] = None,
         event_type: Annotated[EventType | None, Query(description="Only these")] = None,
         since: Annotated[datetime | None, Query(description="Refused at or after (RFC 3339)")] = None,
         until: Annotated[datetime | None, Query(description="Refused before (RFC 3339)")] = None,
-        limit: Annotated[int, Query(description=f"1 to {MAX_LIMIT}")] = 50,
-        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many a page")] = 50,
+        cursor: CursorParameter = None,
     ) -> Response:
         """Newest first, without the events themselves. The same text refused again is one entry, `seen` more often."""
         tenant_id = _tenant_of(caller)
-        if not 1 <= limit <= MAX_LIMIT:
-            raise _bad("limit", f"1 to {MAX_LIMIT}", str(limit))
-        if state not in (*HeldState, "all"):
-            raise _bad("state", "held, replayed, discarded or all", state)
         selection = Selection(
             pointer=pointer, event_type=event_type, since=_zoned("since", since), until=_zoned("until", until)
         )
@@ -92,7 +95,11 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
             }
         )
 
-    @router.get("/reasons", summary="Why events were refused, and how often")
+    @router.get(
+        "/reasons",
+        summary="Why events were refused, and how often",
+        responses=answer("The faults", "tenant_id", "reasons"),
+    )
     async def reasons(caller: Annotated[Principal, principal(Action.EVENTS_READ)]) -> Response:
         """Each fault among what is held: `entries` of the quarantine, `events` with every repeat. The most frequent first."""
         tenant_id = _tenant_of(caller)
@@ -102,7 +109,12 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
             raise _away() from error
         return MsgspecResponse({"tenant_id": tenant_id, "reasons": totals})
 
-    @router.post("/mend", summary="Mend held events and send them on")
+    @router.post(
+        "/mend",
+        summary="Mend held events and send them on",
+        responses=answer("What became of each", "dry_run", "results", "summary"),
+        openapi_extra=_takes("MendRequest"),
+    )
     async def mend_held(
         request: Request, caller: Annotated[Principal, principal(Action.QUARANTINE_MANAGE)]
     ) -> Response:
@@ -125,7 +137,12 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
             raise _away() from error
         return MsgspecResponse({"dry_run": asked.dry_run, "results": results, "summary": summary_of(results)})
 
-    @router.post("/discard", summary="Throw held events away")
+    @router.post(
+        "/discard",
+        summary="Throw held events away",
+        responses=answer("How many", "discarded"),
+        openapi_extra=_takes("DiscardRequest"),
+    )
     async def discard(request: Request, caller: Annotated[Principal, principal(Action.QUARANTINE_MANAGE)]) -> Response:
         """Deletes the texts of up to 1,000 held events; that they were refused stays on record until they expire. Audited."""
         tenant_id = _tenant_of(caller)
@@ -140,7 +157,11 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
             raise _away() from error
         return MsgspecResponse({"discarded": count})
 
-    @router.get("/{quarantine_id}", summary="One refused event, as it was sent")
+    @router.get(
+        "/{quarantine_id}",
+        summary="One refused event, as it was sent",
+        responses={**answer("The entry", "quarantine_id", "state", "reasons"), **NOT_FOUND},
+    )
     async def one(
         request: Request,
         caller: Annotated[Principal, principal(Action.QUARANTINE_MANAGE)],
@@ -168,6 +189,11 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
         return MsgspecResponse(document)
 
     return router
+
+
+def _takes(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _document(event: HeldEvent) -> dict[str, Any]:
