@@ -24,7 +24,7 @@ from weir_common.api_docs import add_schemas
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import RetryError
-from weir_common.http import PROBLEM_RESPONSES, audit_access, declares_more
+from weir_common.http import PROBLEM_RESPONSES, audit_access, declares_more, enter_tenant
 from weir_common.ids import TenantId
 from weir_common.metering import RequestMeter
 from weir_common.problems import (
@@ -41,16 +41,31 @@ from weir_common.telemetry import context_of, current_trace_id, statement_spans_
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DirectRequest:
-    """A request of a tenant that may do what the route does."""
+    """A request of somebody who may do what the route does."""
 
     caller: Principal
-    tenant_id: TenantId
     headers: Mapping[str, str]
     """By lower-case name; a repeated one is refused, or its values are joined if it is a list."""
     query: Mapping[str, str]
     body: bytes
+    route: str
+    action: Action
+    trail: AuditTrail
+    visited: TenantId | None = None
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """The caller's own; for routes that are not for operators, who have none."""
+        if self.caller.tenant_id is None:
+            raise Forbidden("This is done with a tenant's own credential.")
+        return self.caller.tenant_id
+
+    async def enter(self, tenant_id: TenantId) -> None:
+        """Before anything is done with the data of a tenant that the request names; see `enter_tenant`."""
+        await enter_tenant(self.trail, self.route, self.caller, tenant_id, self.action)
+        self.visited = tenant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,9 @@ class DirectEndpoint:
         audit: AuditTrail,
         meter: RequestMeter,
         max_body_bytes: int,
+        operators: bool = False,
     ) -> None:
+        """``operators``: the handler calls ``enter`` with the tenant that the request is about, so they may come in, too."""
         self._app = app
         self._handle = handle
         self._method = method
@@ -91,6 +108,7 @@ class DirectEndpoint:
         self._audit = audit
         self._meter = meter
         self._max_body_bytes = max_body_bytes
+        self._operators = operators
         # Name, unit and attributes of the convention, as the other routes' instrumentation has them.
         self._duration = metrics.get_meter("weir.http").create_histogram(
             "http.server.request.duration", unit="s", description="Duration of HTTP server requests."
@@ -119,7 +137,12 @@ class DirectEndpoint:
                 tenant_id = caller.tenant_id
                 if tenant_id is not None:
                     structlog.contextvars.bind_contextvars(**{"weir.tenant.id": tenant_id})
-                answer = await self._answer(caller, headers, scope, receive)
+                request = await self._request(caller, headers, scope, receive)
+                try:
+                    with statement_spans_if_sampled():
+                        answer = await self._handle(request)
+                finally:
+                    tenant_id = tenant_id or request.visited
             except Problem as problem:
                 answer = self._problem(problem)
             except (RetryError, TimeoutError) as error:
@@ -155,26 +178,20 @@ class DirectEndpoint:
         if tenant_id is not None:
             self._meter.count(tenant_id, self._path, self._method, answer.status, seconds, events=answer.events)
 
-    async def _answer(self, caller: Principal, headers: Mapping[str, str], scope: Scope, receive: Receive) -> Answer:
+    async def _request(
+        self, caller: Principal, headers: Mapping[str, str], scope: Scope, receive: Receive
+    ) -> DirectRequest:
+        route = f"{self._method} {self._path}"
         try:
             require(caller, self._action)
         except Forbidden:
-            await audit_access(
-                self._audit,
-                f"{self._method} {self._path}",
-                caller,
-                caller.tenant_id,
-                self._action,
-                "denied",
-                "role",
-            )
+            await audit_access(self._audit, route, caller, caller.tenant_id, self._action, "denied", "role")
             raise
-        if caller.tenant_id is None:
+        if caller.tenant_id is None and not self._operators:
             raise Forbidden("This is done with a tenant's own credential.")
         body = await self._read(headers, receive)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        with statement_spans_if_sampled():
-            return await self._handle(DirectRequest(caller, caller.tenant_id, headers, query, body))
+        return DirectRequest(caller, headers, query, body, route, self._action, self._audit)
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         if declares_more(headers.get("content-length", "").encode("latin-1"), self._max_body_bytes):

@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+MAX_BODY_BYTES = 1_048_576
+"""Of a request's body, where a service says nothing else."""
+
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/docs", "/openapi", "/internal/")
 
 _CALLERS_WORDS = frozenset(
@@ -145,7 +148,7 @@ def create_app(
     audit: AuditTrail,
     meter: RequestMeter | None = None,
     version: str = "2.0.0",
-    max_body_bytes: int = 1_048_576,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
     """The application of one service. Routers are added by its own entrypoints."""
     app = FastAPI(
@@ -223,6 +226,16 @@ def principal(action: Action) -> Any:
 
 
 async def tenant_access(request: Request, caller: Principal, tenant_id: TenantId, action: Action) -> None:
+    """`enter_tenant` for a route of the application."""
+    path = f"{request.method} {request.scope.get('route_path') or request.url.path}"
+    await enter_tenant(request.app.state.audit, path, caller, tenant_id, action)
+    if caller.tenant_id is None:
+        request.state.tenant_id = tenant_id
+
+
+async def enter_tenant(
+    trail: AuditTrail, object_ref: str, caller: Principal, tenant_id: TenantId, action: Action
+) -> None:
     """``Forbidden``, with an audit entry, when the caller's tenant is another; an operator's visit is audited and let through.
 
     ``InvalidRequest`` when it can be no tenant at all: then there is nothing to enter, and the audit log holds no made-up names.
@@ -238,11 +251,10 @@ async def tenant_access(request: Request, caller: Principal, tenant_id: TenantId
         )
     if caller.may_enter(tenant_id):
         if caller.tenant_id is None:
-            request.state.tenant_id = tenant_id
-            await _audit(request, caller, tenant_id, action, "success", "operator")
+            await audit_access(trail, object_ref, caller, tenant_id, action, "success", "operator")
         structlog.contextvars.bind_contextvars(**{"weir.tenant.id": tenant_id})
         return
-    await _audit(request, caller, tenant_id, action, "denied", "tenant")
+    await audit_access(trail, object_ref, caller, tenant_id, action, "denied", "tenant")
     log.warning("access to another tenant refused", action=action, actor=caller.subject)
     raise Forbidden(
         "The credential belongs to another tenant; the attempt was recorded.",

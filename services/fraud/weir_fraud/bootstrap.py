@@ -11,14 +11,14 @@ from functools import partial
 from weir.fraud.v1 import fraud_pb2_grpc
 from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
-from weir_common.api_docs import add_schemas
 from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
-from weir_common.auth import Authenticator, TokenVerifier
+from weir_common.auth import Action, Authenticator, TokenVerifier
 from weir_common.credentials import CredentialDirectory
+from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.events import event_components
 from weir_common.grpc import GrpcServer
-from weir_common.http import create_app
+from weir_common.http import MAX_BODY_BYTES, create_app
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import EVENTS, ensure_topics
@@ -39,6 +39,7 @@ from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
+from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.quiet_heap import freeze_heap
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
@@ -105,8 +106,20 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             audit=audit,
             meter=request_meter,
         )
-        app.include_router(fraud_router(score_transaction, decisions, catalogue, model.card, now))
-        add_schemas(app, event_components())
+        app.include_router(fraud_router(decisions, catalogue, model.card))
+        describe(app, "POST", PATH, inference_operation(), schemas=event_components())
+        inference = DirectEndpoint(
+            app,
+            InferenceEndpoint(score_transaction, now),
+            method="POST",
+            path=PATH,
+            action=Action.FRAUD_SCORE,
+            authenticator=authenticator,
+            audit=audit,
+            meter=request_meter,
+            max_body_bytes=MAX_BODY_BYTES,
+            operators=True,
+        )
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
@@ -131,7 +144,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         yield Service(
             name=SERVICE,
             readiness=readiness,
-            http=app,
+            http=inference,
             grpc=server,
             background=(
                 BackgroundTask("credentials", directory.run),

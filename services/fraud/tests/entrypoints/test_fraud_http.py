@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from weir_common.audit import AuditEntry
-from weir_common.auth import Principal, Role
-from weir_common.http import create_app
+from weir_common.auth import Action, Principal, Role
+from weir_common.direct_endpoint import DirectEndpoint, describe
+from weir_common.events import event_components
+from weir_common.http import MAX_BODY_BYTES, create_app
 from weir_common.ids import TenantId
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
@@ -23,11 +25,11 @@ from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.http import fraud_router
+from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
 
-PATH = "/api/v2/ml/inference/fraud"
 TENANT = "merchant_12345"
 
 
@@ -59,6 +61,19 @@ def audit() -> Recorded:
     return Recorded()
 
 
+class Metered:
+    def __init__(self) -> None:
+        self.tenants: list[str] = []
+
+    def count(self, tenant_id: TenantId, *_: object, **__: object) -> None:
+        self.tenants.append(tenant_id)
+
+
+@pytest.fixture
+def metered() -> Metered:
+    return Metered()
+
+
 @pytest.fixture
 async def api(
     score_payments: ScorePayments,
@@ -66,6 +81,7 @@ async def api(
     catalogue: Catalogue,
     clock: Callable[[], datetime],
     audit: Recorded,
+    metered: Metered,
 ) -> AsyncIterator[httpx.AsyncClient]:
     decisions = MemoryDecisions()
     score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
@@ -77,9 +93,22 @@ async def api(
         authenticator=Callers(),  # type: ignore[arg-type]
         audit=audit,  # type: ignore[arg-type]
     )
-    app.include_router(fraud_router(score, decisions, catalogue, model.card, clock))
+    app.include_router(fraud_router(decisions, catalogue, model.card))
+    describe(app, "POST", PATH, inference_operation(), schemas=event_components())
+    inference = DirectEndpoint(
+        app,
+        InferenceEndpoint(score, clock),
+        method="POST",
+        path=PATH,
+        action=Action.FRAUD_SCORE,
+        authenticator=Callers(),  # type: ignore[arg-type]
+        audit=audit,  # type: ignore[arg-type]
+        meter=metered,  # type: ignore[arg-type]
+        max_body_bytes=MAX_BODY_BYTES,
+        operators=True,
+    )
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+        transport=httpx.ASGITransport(inference, raise_app_exceptions=False),
         base_url="https://fraud",
         headers={"X-Api-Key": "shop"},
     ) as client:
@@ -166,7 +195,7 @@ async def test_bad_input_is_told_where(api: httpx.AsyncClient, body: bytes, stat
         assert [error.get("pointer", "") for error in answer.json()["errors"]] == pointer.split(" ")
 
 
-async def test_who_may(api: httpx.AsyncClient, audit: Recorded) -> None:
+async def test_who_may(api: httpx.AsyncClient, audit: Recorded, metered: Metered) -> None:
     body = event()
     assert (await api.post(PATH, json=body, headers={"X-Api-Key": "nobody"})).status_code == 401
     assert (await api.post(PATH, json=body, headers={"X-Api-Key": "biller"})).status_code == 403
@@ -175,6 +204,8 @@ async def test_who_may(api: httpx.AsyncClient, audit: Recorded) -> None:
     assert audit.entries[-1].tenant_id == "other"
     assert audit.entries[-1].detail["reason"] == "tenant"
     assert (await api.post(PATH, json=body, headers={"X-Api-Key": "operator"})).status_code == 200
+    assert (audit.entries[-1].tenant_id, audit.entries[-1].outcome) == (TENANT, "success")
+    assert metered.tenants == [TENANT, "other", TENANT], "an operator's request counts where it went"
 
 
 async def test_a_tenant_cannot_see_or_probe_another_s_decisions(api: httpx.AsyncClient) -> None:

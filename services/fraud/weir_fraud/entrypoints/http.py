@@ -1,28 +1,22 @@
-"""``POST /api/v2/ml/inference/fraud``, decisions and the model over HTTP: decode, call, encode."""
+"""Decisions and the model over HTTP: decode, call, encode."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.events import EVENT_REFERENCE
 from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, answer, principal, tenant_access
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Source
 from weir_fraud.domain.model import ModelCard
-from weir_fraud.entrypoints.documents import DECISION_EXAMPLE, EVENT_EXAMPLE, decision_document
-from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.entrypoints.documents import DECISION_EXAMPLE, decision_document
 from weir_fraud.ports import DecisionStore
-from weir_fraud.score_transaction import ScoreTransaction
 
-_DECISION = {
+DECISION_RESPONSE: Final[dict[str, Any]] = {
     "description": "The decision",
     "content": {
         "application/json": {
@@ -31,54 +25,16 @@ _DECISION = {
         }
     },
 }
-_INFERENCE_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["event"],
-                    "properties": {"event": {"$ref": EVENT_REFERENCE}},
-                },
-                "example": EVENT_EXAMPLE,
-            }
-        },
-    },
-    "responses": {"200": _DECISION},
-}
 
 
-def fraud_router(
-    score: ScoreTransaction,
-    decisions: DecisionStore,
-    catalogue: Catalogue,
-    card: ModelCard,
-    clock: Callable[[], datetime],
-) -> APIRouter:
-    """The routes of fraud."""
+def fraud_router(decisions: DecisionStore, catalogue: Catalogue, card: ModelCard) -> APIRouter:
+    """The routes of fraud, but for the one that decides (`inference_endpoint`)."""
     router = APIRouter(tags=["fraud"])
-
-    @router.post(
-        "/api/v2/ml/inference/fraud", summary="Decide on a payment", openapi_extra=_INFERENCE_OPENAPI, status_code=200
-    )
-    async def post_inference(request: Request, caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
-        """Score a payment and say why, to the last digit: `base_value` and the contributions (exact TreeSHAP, in log-odds) add
-        up to `margin`, whose logistic is `score`.
-
-        The body is `{"event": {…}}` with one event of schema 2.1, type `transaction`, subtype `purchase`, `payment_attempted`
-        or `payment_declined` (a bare event is taken, too). The decision is stored and announced; asked again for the same
-        event, here, over gRPC or by the event arriving on the stream, it is the same.
-        """
-        event, prefix = event_of(await request.body())
-        await tenant_access(request, caller, TenantId(event.tenant_id), Action.FRAUD_SCORE)
-        decision = await score(payment_to_score(event, prefix, clock()), Source.HTTP)
-        return MsgspecResponse(decision_document(decision))
 
     @router.get(
         "/api/v2/ml/decisions/{event_id}",
         summary="A decision that was made",
-        responses={200: _DECISION, **NOT_FOUND},
+        responses={200: DECISION_RESPONSE, **NOT_FOUND},
     )
     async def get_decision(
         request: Request,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from weir_common.audit import AuditEntry
-from weir_common.auth import Principal, Role
+from weir_common.auth import Action, Principal, Role
 from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
@@ -83,7 +83,9 @@ class Edge:
 
     async def post(self, body: bytes, query: Mapping[str, str] | None = None, **headers: str) -> Answer:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.endpoint(DirectRequest(CALLER, TENANT, names, query or {}, body))
+        route = "POST /api/v2/events/batch"
+        request = DirectRequest(CALLER, names, query or {}, body, route, Action.EVENTS_WRITE, self.audit)  # type: ignore[arg-type]
+        return await self.endpoint(request)
 
 
 @pytest.fixture

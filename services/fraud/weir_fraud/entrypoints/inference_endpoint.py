@@ -1,0 +1,64 @@
+"""``POST /api/v2/ml/inference/fraud``: decode, call, encode; answered in front of the application, since a shopper waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from weir_common.direct_endpoint import Answer, DirectRequest
+from weir_common.events import EVENT_REFERENCE
+from weir_common.ids import TenantId
+
+from weir_fraud.domain.decision import Source
+from weir_fraud.entrypoints.documents import EVENT_EXAMPLE, decision_document
+from weir_fraud.entrypoints.http import DECISION_RESPONSE
+from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.score_transaction import ScoreTransaction
+
+PATH: Final = "/api/v2/ml/inference/fraud"
+
+
+class InferenceEndpoint:
+    """The handler of a ``DirectEndpoint`` that lets operators in."""
+
+    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime]) -> None:
+        self._score = score
+        self._clock = clock
+
+    async def __call__(self, request: DirectRequest) -> Answer:
+        event, prefix = event_of(request.body)
+        await request.enter(TenantId(event.tenant_id))
+        decision = await self._score(payment_to_score(event, prefix, self._clock()), Source.HTTP)
+        return Answer(200, msgspec.json.encode(decision_document(decision)), {})
+
+
+def inference_operation() -> dict[str, Any]:
+    """For the OpenAPI document."""
+    return {
+        "tags": ["fraud"],
+        "summary": "Decide on a payment",
+        "description": (
+            "Score a payment and say why, to the last digit: `base_value` and the contributions (exact TreeSHAP, in log-odds) add "
+            "up to `margin`, whose logistic is `score`.\n\n"
+            'The body is `{"event": {…}}` with one event of schema 2.1, type `transaction`, subtype `purchase`, '
+            "`payment_attempted` or `payment_declined` (a bare event is taken, too). The decision is stored and announced; asked "
+            "again for the same event, here, over gRPC or by the event arriving on the stream, it is the same."
+        ),
+        "operationId": "post_inference",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["event"],
+                        "properties": {"event": {"$ref": EVENT_REFERENCE}},
+                    },
+                    "example": EVENT_EXAMPLE,
+                }
+            },
+        },
+        "responses": {"200": DECISION_RESPONSE},
+    }
