@@ -35,14 +35,23 @@ _GATHER_SECONDS = 0.05
 
 async def add_to_outbox(connection: Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
     """Insert rows in the running transaction, in order."""
-    if not records:
-        return
-    await connection.execute(
+    if records:
+        await connection.execute(insert_into_outbox(schema), *outbox_columns(records))
+
+
+def insert_into_outbox(schema: str) -> str:
+    """The statement; its first five parameters are `outbox_columns`."""
+    return (
         f'INSERT INTO "{schema}".outbox (topic, key, value, headers, partition) '  # noqa: S608 - the schema is ours
         "SELECT topic, key, value, headers::jsonb, partition FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[], $5::integer[]) "
-        "WITH ORDINALITY AS new (topic, key, value, headers, partition, place) ORDER BY place",
-        *(list(column) for column in zip(*map(outbox_row, records), strict=True)),
+        "WITH ORDINALITY AS new (topic, key, value, headers, partition, place) ORDER BY place"
     )
+
+
+def outbox_columns(records: Sequence[OutgoingRecord]) -> list[list[object]]:
+    """Topics, keys, values, headers and partitions."""
+    rows = [outbox_row(record) for record in records]
+    return [[row[column] for row in rows] for column in range(5)]
 
 
 def outbox_row(record: OutgoingRecord) -> tuple[str, bytes, bytes | None, str, int | None]:

@@ -15,7 +15,6 @@ from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import Record
 from weir_compliance.adapters.export_key import read_export_keys
 from weir_compliance.adapters.postgres_audit import PostgresAuditAppender
-from weir_compliance.adapters.postgres_requests import SCHEMA
 from weir_compliance.cli import audit
 from weir_compliance.entrypoints.audit_consumer import AppendAudit
 from weir_compliance.settings import Settings
@@ -56,7 +55,7 @@ async def written(
     records = [Record(one.topic, 0, 0, 0, one.key, one.value or b"", one.headers) for one in outgoing]
     appender = PostgresAuditAppender(read_export_keys(mesh_settings.exports.key_path))
     async with pool.acquire() as connection, connection.transaction():
-        await AppendAudit(appender, lambda: datetime.now(UTC)).apply(records, Transaction(connection, SCHEMA))
+        await AppendAudit(appender, lambda: datetime.now(UTC)).apply(records, Transaction(connection))
     return entries
 
 

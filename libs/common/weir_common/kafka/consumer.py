@@ -42,7 +42,7 @@ from weir_common.kafka.topics import EVENTS, PROGRESS, QUARANTINE
 from weir_common.kafka.window import WINDOW_SECONDS, DuplicateWindow, id64
 from weir_common.ledger import consumer_record
 from weir_common.ops import ConsumerProgress, TenantProgress
-from weir_common.outbox import add_to_outbox
+from weir_common.outbox import insert_into_outbox, outbox_columns
 from weir_common.postgres import Connection, as_tenant
 from weir_common.settings import KafkaSettings
 from weir_common.telemetry import context_of, meter, statement_spans_if_sampled, traceparent_of, tracer
@@ -76,16 +76,18 @@ _QUARANTINE_FLOOR = 20
 class Transaction:
     """The running transaction of a micro-batch."""
 
-    def __init__(self, connection: Connection, schema: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._schema = schema
+        self._tenant: TenantId | None = None
         self._outbox: list[OutgoingRecord] = []
         self._after_commit: list[Callable[[], None]] = []
         self._traceparents: dict[tuple[str, int, int], str] = {}
 
     async def as_tenant(self, tenant_id: TenantId) -> None:
         """Row level security shows and takes only this tenant's rows from here on."""
-        await as_tenant(self.connection, tenant_id)
+        if self._tenant != tenant_id:
+            await as_tenant(self.connection, tenant_id)
+            self._tenant = tenant_id
 
     def outbox(self, record: OutgoingRecord) -> None:
         """Write ``record`` to the log if and when this transaction commits."""
@@ -385,16 +387,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             async with self._pool.acquire(timeout=5) as connection:
                 async with connection.transaction():
                     pending = await self._advance_offsets(connection, batch)
-                    transaction = Transaction(connection, self._schema)
+                    transaction = Transaction(connection)
                     transaction._traceparents = traceparents  # the framework's own class
                     todo = [record for record in fresh if TopicPartition(record.topic, record.partition) in pending]
                     if todo:
                         await self._handler.apply(todo, transaction)
                     entry = self._ledger_entry(batch, pending, todo, duplicates, quarantined)
                     outgoing = [*transaction._outbox, *([entry] if entry is not None else [])]
-                    if outgoing:
-                        await add_to_outbox(connection, self._schema, outgoing)
-                    await self._store_window(connection, batch, pending, ids)
+                    await self._store(connection, outgoing, batch, pending, ids)
                 committed = time.monotonic()
         for where, records in batch.items():
             owned = self._partitions[where]
@@ -468,58 +468,71 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         Gives the partitions whose effects are still to be applied: after an unknown commit some may be done already.
         """
         where_to = {where: records[-1].offset + 1 for where, records in sorted(batch.items())}
+        owned = [self._partitions[where] for where in where_to]
+        rows = await connection.fetch(
+            f'UPDATE "{self._schema}".consumer_offset AS o SET next_offset = moved.next_offset, updated_at = now() '  # noqa: S608 - the schema is ours
+            "FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) "
+            "AS moved (topic, partition, next_offset, position, generation) "
+            "WHERE o.consumer = $1 AND o.topic = moved.topic AND o.partition = moved.partition "
+            "AND o.generation = moved.generation AND o.next_offset IN (-1, moved.position) "
+            "AND o.next_offset < moved.next_offset RETURNING o.topic, o.partition",
+            self.name,
+            [where.topic for where in where_to],
+            [where.partition for where in where_to],
+            list(where_to.values()),
+            [one.position for one in owned],
+            [one.generation for one in owned],
+        )
+        moved = {TopicPartition(row["topic"], row["partition"]) for row in rows}
+        if still := {where: target for where, target in where_to.items() if where not in moved}:
+            await self._explain_unmoved(connection, still)
+        return moved
+
+    async def _explain_unmoved(self, connection: Connection, still: dict[TopicPartition, int]) -> None:
+        """Returns if all of it was done before; raises what else keeps an offset from moving."""
         rows = await connection.fetch(
             f'SELECT o.topic, o.partition, o.next_offset, o.generation FROM "{self._schema}".consumer_offset AS o '  # noqa: S608 - the schema is ours
             "JOIN unnest($2::text[], $3::integer[]) AS asked (topic, partition) USING (topic, partition) "
             "WHERE o.consumer = $1 ORDER BY o.topic, o.partition FOR UPDATE OF o",
             self.name,
-            [where.topic for where in where_to],
-            [where.partition for where in where_to],
+            [where.topic for where in still],
+            [where.partition for where in still],
         )
         stored = {TopicPartition(row["topic"], row["partition"]): row for row in rows}
-        pending: dict[TopicPartition, int] = {}
-        for where, target in where_to.items():
+        for where, target in still.items():
             owned = self._partitions[where]
             row = stored.get(where)
             if row is None or row["generation"] != owned.generation:
                 raise _Fenced(where)
-            if row["next_offset"] >= target:
-                continue
-            if row["next_offset"] not in (-1, owned.position):
+            if row["next_offset"] < target:
                 raise StopError(
                     f"{self._group}: {where} is stored at {row['next_offset']}, we stand at {owned.position}"
                 )
-            pending[where] = target
-        if pending:
-            await connection.execute(
-                f'UPDATE "{self._schema}".consumer_offset AS o SET next_offset = moved.next_offset, updated_at = now() '  # noqa: S608 - the schema is ours
-                "FROM unnest($2::text[], $3::integer[], $4::bigint[]) AS moved (topic, partition, next_offset) "
-                "WHERE o.consumer = $1 AND o.topic = moved.topic AND o.partition = moved.partition",
-                self.name,
-                [where.topic for where in pending],
-                [where.partition for where in pending],
-                list(pending.values()),
-            )
-        return set(pending)
 
-    async def _store_window(
+    async def _store(
         self,
         connection: Connection,
+        outgoing: Sequence[OutgoingRecord],
         batch: dict[TopicPartition, list[Record]],
         pending: set[TopicPartition],
         ids: dict[TopicPartition, bytes],
     ) -> None:
-        rows = [
-            (self.name, where.topic, where.partition, batch[where][-1].offset + 1, ids[where])
-            for where in pending
-            if where in ids
-        ]
-        if rows:
-            await connection.executemany(
-                f'INSERT INTO "{self._schema}".applied_window (consumer, topic, partition, next_offset, ids) '  # noqa: S608 - the schema is ours
-                "VALUES ($1, $2, $3, $4, $5)",
-                rows,
-            )
+        """What is to be sent, and the ids of what was applied: one statement, since each round trip costs more than it does."""
+        windows = [where for where in pending if where in ids]
+        if not outgoing and not windows:
+            return
+        await connection.execute(
+            f'WITH remembered AS (INSERT INTO "{self._schema}".applied_window (consumer, topic, partition, next_offset, ids) '  # noqa: S608 - the schema is ours
+            "SELECT $6, topic, partition, next_offset, ids "
+            "FROM unnest($7::text[], $8::integer[], $9::bigint[], $10::bytea[]) AS seen (topic, partition, next_offset, ids)) "
+            + insert_into_outbox(self._schema),
+            *outbox_columns(outgoing),
+            self.name,
+            [where.topic for where in windows],
+            [where.partition for where in windows],
+            [batch[where][-1].offset + 1 for where in windows],
+            [ids[where] for where in windows],
+        )
 
     # ── putting aside ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -50,7 +50,7 @@ def opened(maybe_pool: asyncpg.Pool | None) -> tuple[OpenBooks, RollupReader]:
     @asynccontextmanager
     async def in_postgres(tenant_id: TenantId) -> AsyncIterator[TenantBooks]:
         async with pool.acquire() as connection, connection.transaction():
-            books: Books = PostgresBooks(Transaction(connection, "analytics"))
+            books: Books = PostgresBooks(Transaction(connection))
             await books.lock([tenant_id])
             yield await books.of(tenant_id)
 
@@ -200,7 +200,7 @@ async def test_an_empty_tenant_has_empty_books(open_books: OpenBooks, rollups: R
 @pytest.mark.integration
 async def test_another_tenant_sees_and_changes_nothing(pool: asyncpg.Pool, tenant: TenantId) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        books = await PostgresBooks(Transaction(connection, "analytics")).of(tenant)
+        books = await PostgresBooks(Transaction(connection)).of(tenant)
         await books.store(Changes(counters={Cell("orders", 60, 0, ("USD",)): (Decimal(1), Decimal(1))}))
     for setting in ("someone-else", ""):
         async with pool.acquire() as connection, connection.transaction():

@@ -74,7 +74,7 @@ class Instance:
             try:
                 async with self._pool.acquire() as connection:
                     async with connection.transaction():
-                        transaction = Transaction(connection, SCHEMA)
+                        transaction = Transaction(connection)
                         await self._rules.apply(batch, transaction)
                     for call in transaction._after_commit:
                         call()
@@ -154,7 +154,7 @@ async def test_of_two_that_make_the_same_state_at_once_one_is_told(pool: asyncpg
 
     async def save(watermark: float) -> float | None:
         async with pool.acquire() as connection, connection.transaction():
-            transaction = Transaction(connection, SCHEMA)
+            transaction = Transaction(connection)
             await transaction.as_tenant(tenant)
             files = PostgresCaseFiles(transaction, tenant, rows, StateCache(10))
             assert await files.states([key]) == {}
@@ -166,7 +166,7 @@ async def test_of_two_that_make_the_same_state_at_once_one_is_told(pool: asyncpg
     assert sorted(type(result).__name__ for result in results) == ["StateConflict", "float"]
     (kept,) = (result for result in results if isinstance(result, float))
     async with pool.acquire() as connection, connection.transaction():
-        transaction = Transaction(connection, SCHEMA)
+        transaction = Transaction(connection)
         await transaction.as_tenant(tenant)
         stored = await PostgresCaseFiles(transaction, tenant, rows, StateCache(10)).states([key])
     assert (stored[key].updated_at, stored[key].version) == (kept, 1)

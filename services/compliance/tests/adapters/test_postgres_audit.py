@@ -13,7 +13,6 @@ from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import Record
 from weir_compliance.adapters.export_key import ExportKey, ExportKeyRing
 from weir_compliance.adapters.postgres_audit import PostgresAuditAppender, PostgresAuditLog
-from weir_compliance.adapters.postgres_requests import SCHEMA
 from weir_compliance.domain.audit_chain import BreakKind, Verdict
 from weir_compliance.domain.audit_leaf import GENESIS, log_id_of
 from weir_compliance.entrypoints.audit_consumer import AppendAudit
@@ -33,7 +32,7 @@ def as_record(entry: AuditEntry, offset: int = 0) -> Record:
 async def append(pool: asyncpg.Pool, keys: ExportKeyRing, entries: Sequence[AuditEntry]) -> None:
     handler = AppendAudit(PostgresAuditAppender(keys), lambda: datetime.now(UTC))
     async with pool.acquire() as connection, connection.transaction():
-        await handler.apply([as_record(entry) for entry in entries], Transaction(connection, SCHEMA))
+        await handler.apply([as_record(entry) for entry in entries], Transaction(connection))
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ async def test_a_batch_that_is_rolled_back_leaves_nothing(
 
     async def fail() -> None:
         async with pool.acquire() as connection, connection.transaction():
-            await handler.apply([as_record(audit_entry())], Transaction(connection, SCHEMA))
+            await handler.apply([as_record(audit_entry())], Transaction(connection))
             raise RuntimeError("after the effects")
 
     with pytest.raises(RuntimeError):
@@ -257,7 +256,7 @@ async def test_what_is_no_entry_is_put_aside_by_name(
 
     async def apply() -> None:
         async with pool.acquire() as connection, connection.transaction():
-            await handler.apply([good, bad], Transaction(connection, SCHEMA))
+            await handler.apply([good, bad], Transaction(connection))
 
     with pytest.raises(QuarantineError) as caught:
         await apply()

@@ -31,11 +31,6 @@ _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
     "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency"
 )
-_INSERT: Final = (
-    f"INSERT INTO fraud.decision ({_COLUMNS}) "  # noqa: S608 - constants
-    f"VALUES ({', '.join(f'${number}' for number in range(1, _COLUMNS.count(',') + 2))}) "
-    "ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING event_id"
-)
 _SELECT: Final = (
     f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, m.review, m.decline "  # noqa: S608 - constants
     "FROM fraud.decision AS d JOIN fraud.model AS m ON m.version = d.model_version WHERE d.tenant_id = $1 AND "
@@ -144,20 +139,24 @@ class PostgresDecisions:
         )
 
 
-async def decided_before(connection: Connection, tenant_id: TenantId, event_ids: Sequence[EventId]) -> set[EventId]:
-    """Which of these events have a decision; inside a transaction of this tenant."""
+async def decided_before(
+    connection: Connection, payments: Sequence[tuple[TenantId, EventId]]
+) -> set[tuple[TenantId, EventId]]:
+    """Which of these events, of any tenants, have a decision. The transaction is switched to one of the tenants."""
     rows = await connection.fetch(
-        "SELECT event_id FROM fraud.decision WHERE tenant_id = $1 AND event_id = ANY($2::uuid[])",
-        tenant_id,
-        [UUID(event_id) for event_id in event_ids],
+        "SELECT tenant_id, event_id FROM fraud.decided_before($1, $2)",
+        [tenant_id for tenant_id, _ in payments],
+        [UUID(event_id) for _, event_id in payments],
     )
-    return {EventId(str(row["event_id"])) for row in rows}
+    return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
 
-async def insert_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[EventId]:
-    """Store decisions inside a transaction of their tenant; gives the events whose decision is ours."""
-    rows = await connection.fetchmany(_INSERT, [_row(decision) for decision in decisions])
-    return {EventId(str(row["event_id"])) for row in rows}
+async def record_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[tuple[TenantId, EventId]]:
+    """Store decisions, of any tenants; gives the events whose decision is ours. The transaction is switched to one of the tenants."""
+    rows = await connection.fetch(
+        "SELECT tenant_id, event_id FROM fraud.record_decisions($1)", [_row(decision) for decision in decisions]
+    )
+    return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:

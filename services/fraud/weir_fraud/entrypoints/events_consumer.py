@@ -12,9 +12,9 @@ from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import EVENT_SUBTYPE_HEADER, EVENT_TYPE_HEADER, Record
 
 from weir_fraud.adapters.decision_record import decision_record
-from weir_fraud.adapters.postgres_decisions import decided_before, insert_decisions
+from weir_fraud.adapters.postgres_decisions import decided_before, record_decisions
 from weir_fraud.decision_metrics import DecisionMetrics
-from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.decision import Source
 from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
 from weir_fraud.score_payments import ScorePayments
@@ -35,7 +35,7 @@ class ScoreEvents:
         """The headers tell payments from the other nine tenths of the log, which are not decoded."""
         started = time.perf_counter()
         records: dict[tuple[TenantId, EventId], Record] = {}
-        by_tenant: dict[TenantId, list[Payment]] = {}
+        payments: dict[tuple[TenantId, EventId], Payment] = {}
         for record in batch:
             if (
                 record.headers.get(EVENT_TYPE_HEADER) != _TYPE
@@ -44,23 +44,15 @@ class ScoreEvents:
                 continue
             payment = self._payment(record)
             records[(payment.tenant_id, payment.event_id)] = record
-            by_tenant.setdefault(payment.tenant_id, []).append(payment)
-        if not records:
+            payments[(payment.tenant_id, payment.event_id)] = payment
+        if not payments:
             return
-        undecided: list[Payment] = []
-        for tenant_id, payments in by_tenant.items():
-            await transaction.as_tenant(tenant_id)
-            known = await decided_before(transaction.connection, tenant_id, [payment.event_id for payment in payments])
-            undecided += (payment for payment in payments if payment.event_id not in known)
-        decisions: dict[TenantId, list[Decision]] = {}
-        for decision in await self._score(undecided, Source.STREAM):
-            decisions.setdefault(decision.tenant_id, []).append(decision)
-        made: list[Decision] = []
-        for tenant_id, ours in decisions.items():
-            await transaction.as_tenant(tenant_id)
-            # One that the API made in this very moment stands: ours is then not stored and not announced.
-            first = await insert_decisions(transaction.connection, ours)
-            made += (decision for decision in ours if decision.event_id in first)
+        known = await decided_before(transaction.connection, list(records))
+        undecided = [payment for event, payment in payments.items() if event not in known]
+        decisions = await self._score(undecided, Source.STREAM)
+        # One that the API made in this very moment stands: ours is then not stored and not announced.
+        first = await record_decisions(transaction.connection, decisions) if decisions else set()
+        made = [decision for decision in decisions if (decision.tenant_id, decision.event_id) in first]
         for decision in made:
             record = records[(decision.tenant_id, decision.event_id)]
             transaction.outbox(decision_record(decision, transaction.traceparent_of(record)))

@@ -14,7 +14,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Transaction
 from weir_common.postgres import as_tenant, postgres_pool
 from weir_ingest.adapters.memory_quarantine import MemoryQuarantine
-from weir_ingest.adapters.postgres_quarantine import SCHEMA, PostgresQuarantine, PostgresRefusedWriter
+from weir_ingest.adapters.postgres_quarantine import PostgresQuarantine, PostgresRefusedWriter
 from weir_ingest.domain.quarantine import HeldState, Reason, RefusedEvent, Selection
 from weir_ingest.ports import QuarantineStore
 from weir_ingest.settings import IngestSettings
@@ -42,7 +42,7 @@ def quarantine(request: pytest.FixtureRequest) -> tuple[QuarantineStore, Write]:
     async def write(tenant_id: TenantId, refused: Sequence[RefusedEvent]) -> None:
         async with opened.acquire() as connection, connection.transaction():
             await as_tenant(connection, tenant_id)
-            await PostgresRefusedWriter(Transaction(connection, SCHEMA), retention=RETENTION).write(tenant_id, refused)
+            await PostgresRefusedWriter(Transaction(connection), retention=RETENTION).write(tenant_id, refused)
 
     return PostgresQuarantine(opened), write
 
