@@ -32,6 +32,7 @@ from weir_local.mesh import Mesh, default_cache_directory, default_state_directo
 from weir_local.processes import Processes
 
 from weir_bench.load_generator import LoadTenant, Phase, PhaseReport, Plan, offer
+from weir_bench.machine import slowness
 from weir_bench.mesh_books import archived, imbalance, lag_seconds, log_end, lost, settled_ledgers
 from weir_bench.processes import cpu_seconds, resident_bytes
 from weir_bench.shown import show
@@ -102,6 +103,7 @@ class Run:
 
 async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
     mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
+    slow = [slowness()]
     async with Gateway.of(mesh) as gateway:
         tenants = await make_tenants(gateway, TENANTS)
         shop = (await make_tenants(gateway, 1))[0]
@@ -135,6 +137,7 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
             if name in memory
         }
         await _drained(mesh)
+        slow.append(slowness())
 
         print("the door alone: fraud, anomaly and analytics are held still", flush=True)
         alone = await _door_alone(run, steps)
@@ -161,6 +164,7 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         Measure("ledger_imbalance", imbalance(books), "events", "== 0", imbalance(books) == 0, "differences in the books of all tenants that are not harmless"),
         Measure("cpu_us_per_event", round(sum(cpu.values()), 1), "us", "<= 200", sum(cpu.values()) <= 200, "CPU of every process of the mesh over the events of the steady run; by process below"),
         Measure("fraud_p99", report.decisions.p99, "s", "<= 0.05", 0 < report.decisions.p99 <= 0.05, f"{DECISIONS} decisions/s during the steady run"),
+        Measure("machine_slowness", max(slow), "ratio", "reported", True, f"processor time of a fixed loop over a reference (`weir_bench.machine`), before the sweep and after the steady run: {slow[0]}, {slow[1]}"),
         Measure("drained_after", drained, "s", "reported", True, "from the end of the door's own run until no consumer has a lag"),
     ]  # fmt: skip
     path = mesh.state / "bench" / "ingest.json"

@@ -20,6 +20,7 @@ from weir_local.demo.report import Measure, environment, write
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
 
 from weir_bench.load_generator import Phase, PhaseReport, Plan, offer
+from weir_bench.machine import slowness
 from weir_bench.mesh_books import lag_seconds
 from weir_bench.processes import cpu_seconds
 from weir_bench.shown import show
@@ -37,6 +38,7 @@ FRAUD_BOUND_SECONDS = 0.05
 async def _main() -> bool:
     mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
     cpu_at: dict[str, dict[str, float]] = {}
+    slow = [slowness()]
     reports: dict[str, PhaseReport] = {}
     async with Gateway.of(mesh) as gateway:
         tenant = (await make_tenants(gateway, 1))[0]
@@ -61,6 +63,7 @@ async def _main() -> bool:
             reports[report.phase] = report
         cpu_at["end"] = cpu_seconds(mesh)
         lag, settled = await lag_seconds(mesh), await _drained(mesh)
+        slow.append(slowness())
         purchases = sum(report.purchases.get(tenant.id, 0) for report in reports.values())
         orders = await _orders(gateway, tenant.id, tenant.key, purchases)
     load, warm_up = reports["measured"], reports["warm-up"]
@@ -76,6 +79,7 @@ async def _main() -> bool:
         Measure("events_lost", lost, "events", "== 0", lost == 0, "events not accepted, and purchases accepted that are not one order on the dashboard; the warm-up's too"),
         Measure("cpu_us_per_event", round(sum(cpu.values()), 1), "us", "reported", True, "CPU of every process of the mesh over accepted events; by process below"),
         Measure("batch_p99", load.batches.p99, "s", "reported", True, f"a batch of {BATCH}, from the intended time of sending"),
+        Measure("machine_slowness", max(slow), "ratio", "reported", True, f"processor time of a fixed loop over a reference (`weir_bench.machine`), before and after: {slow[0]}, {slow[1]}"),
         Measure("warm_up_fraud_p99", warm_up.decisions.p99, "s", "reported", True, f"the first {WARM_UP_SECONDS} s, which do not count above"),
     ]  # fmt: skip
     path = mesh.state / "bench" / "smoke.json"

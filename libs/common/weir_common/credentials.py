@@ -132,7 +132,8 @@ class CredentialDirectory:
             bootstrap_servers=self._kafka.bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
+            # One partition: the broker answers as soon as there is anything, so a long wait delays nothing and asks less often.
+            fetch_max_wait_ms=1_000,
             request_timeout_ms=int(self._kafka.request_timeout_seconds * 1000),
         )
         consumer.assign([where])
@@ -143,7 +144,7 @@ class CredentialDirectory:
                 end = (await consumer.end_offsets([where]))[where]
             while not stop.is_set():
                 async with asyncio.timeout(self._kafka.request_timeout_seconds):
-                    fetched = await consumer.getmany(timeout_ms=200, max_records=5_000)
+                    fetched = await consumer.getmany(timeout_ms=500, max_records=5_000)
                     position = await consumer.position(where)
                 for message in fetched.get(where, []):
                     self.apply(message.key or b"", message.value)

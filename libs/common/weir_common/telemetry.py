@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -42,7 +43,13 @@ _propagator = TraceContextTextMapPropagator()
 
 def tracer() -> trace.Tracer:
     """The tracer of this process."""
-    return trace.get_tracer("weir")
+    return _tracer_of(trace.get_tracer_provider())
+
+
+@lru_cache(maxsize=4)
+def _tracer_of(provider: trace.TracerProvider) -> trace.Tracer:
+    # A provider makes a new one each time, which costs as much as a span that is not recorded.
+    return provider.get_tracer("weir")
 
 
 def meter() -> metrics.Meter:

@@ -135,6 +135,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
+            max_wait_seconds=0.5,
             wake_outbox=outbox.wake,
         )
         readiness = Readiness()

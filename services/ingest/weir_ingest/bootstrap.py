@@ -100,6 +100,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=side,
+            max_wait_seconds=0.5,
         )
         forget = ForgetRefused(store, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         quota = GrantQuota(ValkeyQuotas(valkey), quotas_by_plan(directory.tenant))

@@ -182,6 +182,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
+            max_wait_seconds=0.5,
         )
         readiness.add("request counts", requests.health)
         ledger = Consumer(

@@ -158,7 +158,8 @@ class LagTable:
             bootstrap_servers=self._kafka.bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="latest",
-            fetch_max_wait_ms=200,
+            # One partition: see CredentialDirectory.
+            fetch_max_wait_ms=1_000,
             request_timeout_ms=int(self._kafka.request_timeout_seconds * 1000),
         )
         consumer.assign([where])
@@ -168,7 +169,7 @@ class LagTable:
                 await consumer.seek_to_end(where)
             while not stop.is_set():
                 async with asyncio.timeout(self._kafka.request_timeout_seconds):
-                    fetched = await consumer.getmany(timeout_ms=200, max_records=2_000)
+                    fetched = await consumer.getmany(timeout_ms=500, max_records=2_000)
                 for message in fetched.get(where, []):
                     try:
                         self.take(_decoder.decode(message.value or b""))
