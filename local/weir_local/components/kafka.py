@@ -28,6 +28,7 @@ JVM_OPTIONS = (
     # The broker's working set is page cache, not heap: with 256 MB of heap the process stays below 500 MB.
     "-Xms96m",
     "-Xmx256m",
+    "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",  # two cores: a concurrent collector would take one from the services
     "-XX:MaxDirectMemorySize=64m",
     "-XX:ReservedCodeCacheSize=64m",

@@ -62,8 +62,8 @@ def test_reasons_sum_their_features_and_the_strongest_comes_first(
             "hour_of_day": 0.04,
         },
     )
-    assert made.reason_codes() == ("USER_VELOCITY", "NEW_ACCOUNT")
-    reasons = made.reasons()
+    assert made.reason_codes == ("USER_VELOCITY", "NEW_ACCOUNT")
+    reasons = made.reasons
     assert reasons[0].contribution == pytest.approx(0.9)
     assert reasons[-1].reason.code == "AMOUNT"
     assert made.base + math.fsum(reason.contribution for reason in reasons) == pytest.approx(made.margin, abs=1e-12)

@@ -47,7 +47,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         currency=decision.currency,
         score=decision.score,
         outcome=decision.outcome.value,
-        reason_codes=decision.reason_codes(),
+        reason_codes=decision.reason_codes,
         model_version=decision.model_version,
         decided_at=decision.decided_at,
         event_timestamp=decision.event_timestamp,

@@ -178,7 +178,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.base,
         [contribution.value for contribution in decision.contributions],
         [contribution.contribution for contribution in decision.contributions],
-        list(decision.reason_codes()),
+        list(decision.reason_codes),
         decision.model_version,
         decision.source.value,
         timedelta(microseconds=decision.latency // timedelta(microseconds=1)),

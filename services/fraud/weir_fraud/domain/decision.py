@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 from weir_common.ids import EventId, SubjectId, TenantId
 
@@ -40,8 +41,7 @@ class Source(StrEnum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """One feature's share of the margin, in log-odds; `value` is nan where it is not known."""
 
     feature: str
@@ -50,15 +50,14 @@ class Contribution:
     reason: ReasonCode
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """A reason code with the sum of its features' contributions."""
 
     reason: ReasonCode
     contribution: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """One for each payment event, for ever."""
 
@@ -85,6 +84,7 @@ class Decision:
     latency: timedelta
     """From the arrival of the payment at the service to the decision."""
 
+    @cached_property
     def reasons(self) -> tuple[Reason, ...]:
         """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
         codes: dict[str, ReasonCode] = {}
@@ -95,11 +95,10 @@ class Decision:
         reasons = [Reason(codes[code], math.fsum(parts)) for code, parts in shares.items()]
         return tuple(sorted(reasons, key=lambda reason: (-reason.contribution, reason.reason.code)))
 
+    @cached_property
     def reason_codes(self) -> tuple[str, ...]:
         """The codes that raise the risk, at most five, the strongest first."""
-        return tuple(
-            reason.reason.code for reason in self.reasons()[:MAX_REASONS] if reason.contribution >= LEAST_REASON
-        )
+        return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
 
 
 def outcome_of(score: float, thresholds: Thresholds) -> Outcome:

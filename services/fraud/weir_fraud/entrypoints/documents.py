@@ -96,10 +96,10 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "transaction_id": decision.transaction_id,
         "outcome": decision.outcome.value,
         "score": decision.score,
-        "reason_codes": decision.reason_codes(),
+        "reason_codes": decision.reason_codes,
         "reasons": [
             {"code": reason.reason.code, "text": reason.reason.text, "contribution": reason.contribution}
-            for reason in decision.reasons()
+            for reason in decision.reasons
         ],
         "margin": decision.margin,
         "base_value": decision.base,

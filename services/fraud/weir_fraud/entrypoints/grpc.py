@@ -75,12 +75,12 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         transaction_id=decision.transaction_id,
         outcome=_OUTCOMES[decision.outcome],
         score=decision.score,
-        reason_codes=decision.reason_codes(),
+        reason_codes=decision.reason_codes,
         margin=decision.margin,
         base_value=decision.base,
         reasons=[
             fraud_pb2.Reason(code=reason.reason.code, text=reason.reason.text, contribution=reason.contribution)
-            for reason in decision.reasons()
+            for reason in decision.reasons
         ],
         contributions=[
             fraud_pb2.Contribution(
