@@ -26,6 +26,7 @@ from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
 from weir_common.postgres import postgres_pool
+from weir_common.privacy.bootstrap import open_vault
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
@@ -62,6 +63,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
+        vault_settings = settings.vault.model_copy(update={"postgres": whole_pool(settings.vault.postgres)})
+        vault = await stack.enter_async_context(open_vault(vault_settings, valkey, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))
@@ -105,7 +108,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             audit=audit,
             meter=request_meter,
         )
-        app.include_router(fraud_router(score_transaction, decisions, catalogue, model.card, now))
+        app.include_router(fraud_router(score_transaction, decisions, catalogue, model.card, now, vault.protect))
         add_schemas(app, event_components())
         server = GrpcServer(
             settings.listen.host,
@@ -113,7 +116,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     fraud_pb2_grpc.add_FraudServiceServicer_to_server,
-                    FraudServicer(score_transaction, authenticator, audit, now),
+                    FraudServicer(score_transaction, authenticator, audit, now, vault.protect),
                 ),
                 partial(
                     applied_pb2_grpc.add_AppliedServiceServicer_to_server,

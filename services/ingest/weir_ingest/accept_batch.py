@@ -2,6 +2,8 @@
 
 Receipts are looked up before and written after the acknowledgement. Claiming an id first would turn a failed write into a
 "duplicate" on retry, and lose the event. What slips through the gap reaches the log twice and is dropped by each consumer.
+
+In between personal data are taken out and sealed. Without the vault nothing is written, and the events are told to come again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from weir_common.errors import RetryError
+from weir_common.events import Event, encode_event, subject_of
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import (
@@ -29,6 +32,7 @@ from weir_common.kafka.records import (
 )
 from weir_common.kafka.topics import EVENTS
 from weir_common.ledger import MINUTE_LENGTH
+from weir_common.privacy.errors import VaultUnavailable
 from weir_common.problems import FieldError, Forbidden, Unavailable
 from weir_common.telemetry import meter, traceparent_of
 
@@ -37,7 +41,7 @@ from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
-from weir_ingest.ports import Book, Drift, EventLog, Quarantine, ReceiptStore
+from weir_ingest.ports import Book, Drift, EventLog, Protect, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -84,6 +88,7 @@ class AcceptBatch:
     def __init__(
         self,
         event_log: EventLog,
+        protect: Protect,
         receipts: ReceiptStore,
         book: Book,
         quarantine: Quarantine,
@@ -93,6 +98,7 @@ class AcceptBatch:
         self._quarantine = quarantine
         self._drift = drift
         self._log = event_log
+        self._protect = protect
         self._receipts = receipts
         self._book = book
         self._limits = limits
@@ -240,9 +246,17 @@ class AcceptBatch:
     ) -> dict[int, EventResult]:
         if not fresh:
             return {}
+        try:
+            protected = await self._protect(tenant_id, [event.event for event in fresh.values()])
+        except VaultUnavailable as error:
+            log.warning("the vault does not answer, events are refused", count=len(fresh), error=str(error))
+            return {index: EventResult(index, Status.UNAVAILABLE, event.event_id) for index, event in fresh.items()}
         timestamp_ms = time.time_ns() // 1_000_000
         traceparent = traceparent_of()
-        records = [self._record(tenant_id, event, accepted_at, timestamp_ms, traceparent) for event in fresh.values()]
+        records = [
+            self._record(tenant_id, event.event_id, as_logged, accepted_at, timestamp_ms, traceparent)
+            for event, as_logged in zip(fresh.values(), protected, strict=True)
+        ]
         started = time.perf_counter()
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
         self._duration.record(time.perf_counter() - started)
@@ -261,24 +275,26 @@ class AcceptBatch:
     @staticmethod
     def _record(
         tenant_id: TenantId,
-        event: ValidEvent,
+        event_id: EventId,
+        event: Event,
         accepted_at: str,
         timestamp_ms: int,
         traceparent: str | None,
     ) -> OutgoingRecord:
+        subject, data = subject_of(event), event.event_data
         return OutgoingRecord(
             topic=EVENTS,
-            key=event_key(tenant_id, event.subject),
-            value=event.body,
-            partition=partition_of(tenant_id, event.subject),
+            key=event_key(tenant_id, subject),
+            value=encode_event(event),
+            partition=partition_of(tenant_id, subject),
             timestamp_ms=timestamp_ms,
             headers=event_headers(
                 tenant_id,
-                event.event_id,
+                event_id,
                 traceparent=traceparent,
                 **{
-                    EVENT_TYPE_HEADER: event.event_type,
-                    EVENT_SUBTYPE_HEADER: event.event_subtype,
+                    EVENT_TYPE_HEADER: data.event_type,
+                    EVENT_SUBTYPE_HEADER: data.event_subtype,
                     SCHEMA_VERSION_HEADER: event.schema_version,
                     ACCEPTED_AT_HEADER: accepted_at,
                 },

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from weir_common.errors import RetryError
+from weir_common.events import Event
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
 
@@ -43,6 +44,14 @@ class AnswerStore(Protocol):
 
     async def release(self, tenant_id: TenantId, key: str) -> None:
         """The request came to nothing and may be done again."""
+        ...
+
+
+class Protect(Protocol):
+    """Takes personal data out of events; `weir_common.privacy.protect_events.ProtectEvents` is one."""
+
+    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
+        """As the log may have them, in order. ``VaultUnavailable``: none may be kept."""
         ...
 
 

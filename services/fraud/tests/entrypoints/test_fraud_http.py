@@ -15,6 +15,7 @@ from weir_common.audit import AuditEntry
 from weir_common.auth import Principal, Role
 from weir_common.http import create_app
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
@@ -77,7 +78,7 @@ async def api(
         authenticator=Callers(),  # type: ignore[arg-type]
         audit=audit,  # type: ignore[arg-type]
     )
-    app.include_router(fraud_router(score, decisions, catalogue, model.card, clock))
+    app.include_router(fraud_router(score, decisions, catalogue, model.card, clock, vault_in_memory().protect))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False),
         base_url="https://fraud",

@@ -12,6 +12,7 @@ from weir_common.auth import Action, Principal
 from weir_common.events import EVENT_REFERENCE
 from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, answer, principal, tenant_access
 from weir_common.ids import EventId, TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
 from weir_fraud.domain.catalogue import Catalogue
@@ -55,6 +56,7 @@ def fraud_router(
     catalogue: Catalogue,
     card: ModelCard,
     clock: Callable[[], datetime],
+    protect: ProtectEvents,
 ) -> APIRouter:
     """The routes of fraud."""
     router = APIRouter(tags=["fraud"])
@@ -72,7 +74,7 @@ def fraud_router(
         """
         event, prefix = event_of(await request.body())
         await tenant_access(request, caller, TenantId(event.tenant_id), Action.FRAUD_SCORE)
-        decision = await score(payment_to_score(event, prefix, clock()), Source.HTTP)
+        decision = await score(await payment_to_score(event, prefix, clock(), protect), Source.HTTP)
         return MsgspecResponse(decision_document(decision))
 
     @router.get(
