@@ -163,7 +163,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             exports_router(request_export=request_export, fetch=fetch, files=files, workflows=workflows, audit=audit)
         )
         app.include_router(audit_router(log, audit))
-        app.include_router(subjects_router(vault.vault, audit))
+        app.include_router(subjects_router(vault.vault, vault.keys, audit))
         document_types(app, [ExportBody, SubjectRequestDocument, LookupBody, LookupDocument])
         server = GrpcServer(
             settings.listen.host,

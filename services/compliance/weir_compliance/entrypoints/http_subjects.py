@@ -12,6 +12,7 @@ from weir_common.ids import TenantId
 from weir_common.privacy.errors import VaultUnavailable
 from weir_common.privacy.identifiers import user, visitor
 from weir_common.privacy.ports import SubjectVault
+from weir_common.privacy.protect_events import TokenKeys
 from weir_common.problems import FieldError, InvalidRequest
 
 from weir_compliance.domain.subject import MAX_IDENTIFIER_CHARACTERS, MAX_IDENTIFIERS_OF_A_KIND
@@ -27,24 +28,31 @@ class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
 
     user_ids: _Identifiers = []
     anonymous_ids: _Identifiers = []
+    device_fingerprints: _Identifiers = []
 
 
 class LookupDocument(msgspec.Struct, frozen=True):
-    """The subject id of each identifier; null for one of which no event came, or whose subject was erased."""
+    """The subject id of each identifier; null for one of which no event came, or whose subject was erased.
+
+    A device has a token instead, which is made and not found: it says nothing about whether events came, and changes every
+    90 days.
+    """
 
     user_ids: dict[str, str | None]
     anonymous_ids: dict[str, str | None]
+    device_fingerprints: dict[str, str]
 
 
 _decoder = msgspec.json.Decoder(LookupBody)
-_ASKED: dict[str, Any] = {"user_ids": ["u-1029", "u-7"], "anonymous_ids": ["c-88"]}
+_ASKED: dict[str, Any] = {"user_ids": ["u-1029", "u-7"], "anonymous_ids": ["c-88"], "device_fingerprints": ["f3b1"]}
 _ANSWERED: dict[str, Any] = {
     "user_ids": {"u-1029": "sub_yM3n0pYx1TqkQhXv7G2b3A", "u-7": None},
     "anonymous_ids": {"c-88": "sub_0v4Hn2sWcS9b1kqzT6uQeg"},
+    "device_fingerprints": {"f3b1": "dev_q1Xl3yBh0n9mUe2cN8wKzw"},
 }
 
 
-def subjects_router(vault: SubjectVault, audit: AuditTrail) -> APIRouter:
+def subjects_router(vault: SubjectVault, keys: TokenKeys, audit: AuditTrail) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v2/compliance/subjects", tags=["subjects"])
 
@@ -72,10 +80,10 @@ def subjects_router(vault: SubjectVault, audit: AuditTrail) -> APIRouter:
                 errors=[FieldError(parameter="tenant_id", expected="the id of a tenant", got="nothing")],
             )
         await tenant_access(request, caller, tenant, Action.SUBJECTS_LOOK_UP)
-        if not asked.user_ids and not asked.anonymous_ids:
+        if not (asked.user_ids or asked.anonymous_ids or asked.device_fingerprints):
             raise InvalidRequest(
                 "Nobody is asked for.",
-                errors=[FieldError("", "at least one of user_ids and anonymous_ids", "none")],
+                errors=[FieldError("", "at least one of user_ids, anonymous_ids and device_fingerprints", "none")],
             )
         # Before the answer, and without a name: the log of who looked must not be another place where customers stand.
         await audit.record(
@@ -86,7 +94,11 @@ def subjects_router(vault: SubjectVault, audit: AuditTrail) -> APIRouter:
                 action="subjects.look_up",
                 object_ref="vault/subjects",
                 outcome="success",
-                detail={"user_ids": str(len(asked.user_ids)), "anonymous_ids": str(len(asked.anonymous_ids))},
+                detail={
+                    "user_ids": str(len(asked.user_ids)),
+                    "anonymous_ids": str(len(asked.anonymous_ids)),
+                    "device_fingerprints": str(len(asked.device_fingerprints)),
+                },
             )
         )
         users = {one: user(one) for one in asked.user_ids}
@@ -94,12 +106,14 @@ def subjects_router(vault: SubjectVault, audit: AuditTrail) -> APIRouter:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 found = await vault.find(tenant, [*users.values(), *visitors.values()])
+                device_token = (await keys.link_tokens(tenant)).of["device"]
         except TimeoutError as error:
             raise VaultUnavailable("the vault did not answer in time") from error
         ids = {identifier: subject.subject_id for identifier, subject in found.items()}
         document = LookupDocument(
             user_ids={one: ids.get(identifier) for one, identifier in users.items()},
             anonymous_ids={one: ids.get(identifier) for one, identifier in visitors.items()},
+            device_fingerprints={one: device_token(one) for one in asked.device_fingerprints},
         )
         return MsgspecResponse(document, headers={"Cache-Control": "no-store"})
 
