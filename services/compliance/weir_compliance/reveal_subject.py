@@ -49,7 +49,7 @@ class RevealedSubject:
         self, tenant_id: TenantId, given: Mapping[SubjectId, str], vault: SubjectVault, timeout_seconds: float
     ) -> None:
         self._tenant_id = tenant_id
-        self._given: Mapping[str, str] = given
+        self._given: dict[str, str] = {str(subject_id): one for subject_id, one in given.items()}
         self._vault = vault
         self._timeout_seconds = timeout_seconds
         self._ciphers: dict[str, SubjectCipher | None] = {}

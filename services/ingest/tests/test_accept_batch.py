@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from weir_common.errors import RetryError
 from weir_common.events import Event, encode_event, event_on_the_log
-from weir_common.ids import TenantId
+from weir_common.ids import EventId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import OutgoingRecord, Position
 from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
@@ -156,6 +156,19 @@ async def test_the_event_goes_on_in_the_newest_version_protected_with_what_no_sc
     kept = {"/unknown_field": sent.pop("unknown_field")}
     revealed = reveal(on_the_log, await vault.vault.open_key(TENANT, subject_id))
     assert msgspec.json.decode(encode_event(revealed)) == {**sent, "schema_version": "2.2", "unknown_fields": kept}
+
+
+async def test_the_receipt_remembers_under_whose_key_the_event_is_sealed_and_tells_nobody(
+    accept: AcceptBatch, receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    sent, plain = event(), event()
+    del plain["unknown_field"], plain["event_data"]["user_context"]
+    results = await accept(TENANT, [raw(sent), raw(plain)])
+    found = await receipts.find(TENANT, [EventId(result.event_id) for result in results])
+    subjects = await vault.vault.find(TENANT, [user("u1")])
+    assert [kept.key_id for kept in found.values()] == [subjects[user("u1")].subject_id, None]
+    assert [kept.receipt for kept in found.values()] == [result.receipt for result in results]
+    assert b"sub_" not in msgspec.json.encode(results)
 
 
 async def test_only_what_is_no_known_duplicate_is_protected(log: MemoryLog, receipts: MemoryReceipts) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from weir_common.errors import RetryError
 from weir_common.events import Event, encode_event, subject_of
-from weir_common.ids import EventId, TenantId
+from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
@@ -39,7 +39,7 @@ from weir_common.telemetry import meter, traceparent_of
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import Book, Drift, EventLog, Protect, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
@@ -204,7 +204,7 @@ class AcceptBatch:
         fresh = {index: event for index, event in valid.items() if event.event_id not in known}
         for index, event in valid.items():
             if event.event_id in known:
-                results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id])
+                results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id].receipt)
         results.update(await self._append(tenant_id, fresh, accepted_at))
         if atomic and any(result.status is Status.UNAVAILABLE for result in results.values()):
             return [
@@ -261,11 +261,12 @@ class AcceptBatch:
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
         self._duration.record(time.perf_counter() - started)
         results: dict[int, EventResult] = {}
-        receipts: dict[EventId, Receipt] = {}
-        for (index, event), outcome in zip(fresh.items(), outcomes, strict=True):
+        receipts: dict[EventId, KeptReceipt] = {}
+        for (index, event), as_logged, outcome in zip(fresh.items(), protected, outcomes, strict=True):
             if isinstance(outcome, Position):
                 receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at)
-                receipts[event.event_id] = receipt
+                key_id = SubjectId(as_logged.sealed.key_id) if as_logged.sealed is not None else None
+                receipts[event.event_id] = KeptReceipt(receipt, key_id)
                 results[index] = EventResult(index, Status.ACCEPTED, event.event_id, receipt)
             else:
                 results[index] = EventResult(index, Status.UNAVAILABLE, event.event_id)
@@ -301,7 +302,7 @@ class AcceptBatch:
             ),
         )
 
-    async def _known(self, tenant_id: TenantId, event_ids: list[EventId]) -> dict[EventId, Receipt]:
+    async def _known(self, tenant_id: TenantId, event_ids: list[EventId]) -> dict[EventId, KeptReceipt]:
         if not event_ids:
             return {}
         try:
@@ -312,7 +313,7 @@ class AcceptBatch:
             log.warning("receipts cannot be read, repeats are left to the consumers", error=str(error))
             return {}
 
-    async def _remember(self, tenant_id: TenantId, receipts: dict[EventId, Receipt]) -> None:
+    async def _remember(self, tenant_id: TenantId, receipts: dict[EventId, KeptReceipt]) -> None:
         if not receipts:
             return
         try:

@@ -116,7 +116,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts))
+        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts, vault.vault))
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))

@@ -75,15 +75,14 @@ async def test_ids_by_identifier_and_null_for_who_is_not_known(
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({}, ""),
-        ({"user_ids": []}, ""),
+        ([], ""),
         ({"user_ids": ["x"] * 51}, "/user_ids"),
         ({"user_ids": [""]}, "/user_ids/0"),
         ({"user_ids": ["x" * 513]}, "/user_ids/0"),
         ({"emails": ["x"]}, ""),
     ],
 )
-async def test_what_is_no_question(client: httpx.AsyncClient, body: dict[str, Any], pointer: str) -> None:
+async def test_what_is_no_question(client: httpx.AsyncClient, body: Any, pointer: str) -> None:
     answer = await client.post(PATH, json=body, headers={"x-api-key": "privacy"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0].get("pointer", "") == pointer

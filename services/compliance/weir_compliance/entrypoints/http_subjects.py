@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Identifiers as the merchant sends them in its events; at least one."""
+    """Identifiers as the merchant sends them in its events."""
 
     user_ids: _Identifiers = []
     anonymous_ids: _Identifiers = []
@@ -80,11 +80,6 @@ def subjects_router(vault: SubjectVault, keys: TokenKeys, audit: AuditTrail) -> 
                 errors=[FieldError(parameter="tenant_id", expected="the id of a tenant", got="nothing")],
             )
         await tenant_access(request, caller, tenant, Action.SUBJECTS_LOOK_UP)
-        if not (asked.user_ids or asked.anonymous_ids or asked.device_fingerprints):
-            raise InvalidRequest(
-                "Nobody is asked for.",
-                errors=[FieldError("", "at least one of user_ids, anonymous_ids and device_fingerprints", "none")],
-            )
         # Before the answer, and without a name: the log of who looked must not be another place where customers stand.
         await audit.record(
             AuditEntry(

@@ -118,7 +118,7 @@ class Door:
             audit=audit,
             max_body_bytes=LIMITS.max_body_bytes,
         )
-        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift))
+        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift, self.vault.vault))
         describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
 
         class NoMeter:
