@@ -13,6 +13,7 @@ from weir_common.credentials import CredentialDirectory
 from weir_common.errors import StopError
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import AUDIT, ensure_topics
@@ -54,6 +55,7 @@ from weir_compliance.pack_archive import PackArchive
 from weir_compliance.plan_request import PlanRequest
 from weir_compliance.request_export import RequestExport
 from weir_compliance.reveal_subject import RevealSubject
+from weir_compliance.rotate_keys import RotateKeys
 from weir_compliance.settings import Settings
 
 SERVICE = "compliance"
@@ -131,6 +133,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         )
 
         directory = CredentialDirectory(settings.kafka)
+        rotate_keys = RotateKeys(vault.rotate, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         meter = RequestMeter(publisher, SERVICE)
         worker = RequestWorker(settings.temporal, converter, settings.task_queue, activities.all(), runtime)
         appender = Consumer(
@@ -195,5 +198,6 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 BackgroundTask("audit consumer", appender.run),
                 BackgroundTask("workflow starter", workflows.run_starter),
                 BackgroundTask("temporal worker", worker.run),
+                BackgroundTask("rotation of keys", rotate_keys.run),
             ],
         )

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from weir_common.events.event import Event
 from weir_common.ids import TenantId
-from weir_common.privacy.errors import VaultUnavailable
+from weir_common.privacy.errors import KeyDestroyed, VaultUnavailable
 from weir_common.privacy.identifiers import identifiers_of
 from weir_common.privacy.link_tokens import LinkTokens
 from weir_common.privacy.ports import SubjectVault
@@ -59,4 +59,8 @@ class ProtectEvents:
         except TimeoutError as error:
             self._failures.add(1)
             raise VaultUnavailable(f"the vault did not answer in {self._timeout_seconds} s") from error
+        except KeyDestroyed as error:
+            # A rotation re-wrapped the tenant's keys and destroyed the older one while they were read: next time they open.
+            self._failures.add(1)
+            raise VaultUnavailable("the tenant's keys were rotated while they were read") from error
         return [protect(event, own, subjects, tokens) for event, own in zip(events, identifiers, strict=True)]
