@@ -26,7 +26,6 @@ from weir_local.environment import (
     Addresses,
     Listen,
     Passwords,
-    package_of,
     prefix_of,
     service_environment,
 )
@@ -94,8 +93,7 @@ def addresses(service: str) -> Addresses:
 
 def environment(service: str) -> tuple[dict[str, str], dict[str, str]]:
     """Public variables; and secret ones, with the form of their values in place of the values."""
-    roles = (package_of(service), f"{package_of(service)}_owner")
-    planted = Passwords(dict.fromkeys(roles, _PLANTED), dict.fromkeys(roles, _PLANTED))
+    planted = Passwords.all_alike(_PLANTED)
     everything = service_environment(service, addresses(service), planted)
     public = {name: value for name, value in everything.items() if _PLANTED not in value}
     secret = {

@@ -13,10 +13,11 @@ from typing import Final
 from redis.asyncio import Redis
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.topics import EVENTS
+from weir_common.privacy.vault import SUBJECT_BYTES, unpacked_subject
 from weir_common.settings import ValkeySettings
 from weir_common.valkey import valkey_client
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt
 from weir_local.addresses import environment_of
 from weir_local.demo.report import Measure, environment, write
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
@@ -47,7 +48,10 @@ async def main() -> int:
                 ids = [EventId(str(uuid.uuid4())) for _ in range(BATCH)]
                 batches.append(ids)
                 receipts = {
-                    event_id: Receipt(EVENTS, number % 12, 1_000_000 + start + number, "2026-11-25T10:30:00.123456Z")
+                    event_id: KeptReceipt(
+                        Receipt(EVENTS, number % 12, 1_000_000 + start + number, "2026-11-25T10:30:00.123456Z"),
+                        unpacked_subject(os.urandom(SUBJECT_BYTES)),
+                    )
                     for number, event_id in enumerate(ids)
                 }
                 await store.save(tenant, receipts)

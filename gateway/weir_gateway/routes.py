@@ -27,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v2/analytics/", "analytics", 10, retry=True),
     Route("/api/v2/data/", "compliance", 60),
     Route("/api/v2/audit/", "compliance", 15, retry=True),
+    Route("/api/v2/compliance/", "compliance", 10, retry=True),
     Route("/api/v2/auth/", "tenant_admin", 5, anonymous=True),
     Route("/api/v2/admin/", "tenant_admin", 30),
     Route("/api/v2/metrics/", "tenant_admin", 10, retry=True),

@@ -10,6 +10,7 @@ import pytest
 from weir_common.settings import EdgeSettings
 from weir_local.environment import (
     SERVICES,
+    USERS_OF_THE_VAULT,
     Addresses,
     Listen,
     Passwords,
@@ -20,8 +21,9 @@ from weir_local.environment import (
 )
 
 ROLES = [f"weir_{schema_of(service)}" for service in SERVICES]
+VAULT = "weir_vault"
 PASSWORDS = Passwords(
-    postgres={name: f"pg-{name}" for role in ROLES for name in (role, f"{role}_owner")},
+    postgres={name: f"pg-{name}" for role in (*ROLES, VAULT) for name in (role, f"{role}_owner")},
     valkey={role: f"vk-{role}" for role in ROLES},
 )
 ADDRESSES = Addresses(
@@ -63,8 +65,8 @@ def test_every_variable_has_the_services_prefix_and_no_password_of_another(servi
     assert all(name.startswith(prefix_of(service)) for name in environment)
     own = f"weir_{schema_of(service)}"
     text = "\n".join(environment.values())
-    for role in ROLES:
-        if role != own:
+    for role in (*ROLES, VAULT):
+        if role != own and not (role == VAULT and service in USERS_OF_THE_VAULT):
             assert f"-{role}@" not in text
             assert f"-{role}_owner@" not in text
 

@@ -8,6 +8,7 @@ from weir_local import certificates
 from weir_local.environment import (
     LINKED,
     SERVICES,
+    SHARED_SCHEMAS,
     Addresses,
     Listen,
     Passwords,
@@ -62,8 +63,9 @@ def addresses(mesh: Mesh) -> Addresses:
 def passwords(mesh: Mesh) -> Passwords:
     """Every role's password, made at its first use."""
     roles = [f"weir_{schema_of(service)}" for service in SERVICES]
+    owners = [*roles, *(f"weir_{schema}" for schema in SHARED_SCHEMAS)]
     return Passwords(
-        postgres={name: mesh.secret(f"postgres-{name}") for role in roles for name in (role, f"{role}_owner")},
+        postgres={name: mesh.secret(f"postgres-{name}") for role in owners for name in (role, f"{role}_owner")},
         valkey={role: mesh.secret(f"valkey-{role}") for role in roles},
     )
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 SERVICES = ("ingest", "fraud", "anomaly", "analytics", "compliance", "tenant-admin")
 DATABASE = "weir"
-SHARED_SCHEMAS = ("vault",)
+VAULT = "vault"
+SHARED_SCHEMAS = (VAULT,)
 """Schemas that belong to no one service, each with its two roles: who may use one is given its address."""
+USERS_OF_THE_VAULT = ("ingest", "fraud", "compliance")
+"""Those that take events in, and the one that opens what was sealed."""
 LINKED = ("postgres", "valkey", "kafka")
 """Servers whose link to the services a native mesh can lead through a proxy (``weir up --links``)."""
 
@@ -81,6 +84,15 @@ class Passwords:
     postgres: Mapping[str, str]
     valkey: Mapping[str, str]
 
+    @classmethod
+    def all_alike(cls, password: str) -> Passwords:
+        """The same for every role and user: to see where passwords stand."""
+        stems = [f"weir_{schema}" for schema in (*map(schema_of, SERVICES), *SHARED_SCHEMAS)]
+        return cls(
+            postgres={role: password for stem in stems for role in (stem, f"{stem}_owner")},
+            valkey={package_of(service): password for service in SERVICES},
+        )
+
 
 def service_environment(service: str, addresses: Addresses, passwords: Passwords) -> dict[str, str]:
     """Every variable that this service reads, in a stable order. Raises KeyError for a service that does not exist."""
@@ -102,6 +114,13 @@ def service_environment(service: str, addresses: Addresses, passwords: Passwords
         "TELEMETRY__ENVIRONMENT": addresses.environment,
         "AUTH__JWKS_PATH": str(addresses.jwks),
     }
+    if service in USERS_OF_THE_VAULT:
+        vault, vault_owner = f"weir_{VAULT}", f"weir_{VAULT}_owner"
+        values |= {
+            "VAULT__POSTGRES__DSN": f"postgresql://{vault}:{passwords.postgres[vault]}@{database}",
+            "VAULT__POSTGRES__OWNER_DSN": f"postgresql://{vault_owner}:{passwords.postgres[vault_owner]}@{database}",
+            "VAULT__ROOT_KEY_PATH": str(addresses.privacy_key),
+        }
     if addresses.otlp is not None:
         values["TELEMETRY__OTLP_ENDPOINT"] = addresses.otlp
     for peer, listen in addresses.listen.items():

@@ -30,7 +30,7 @@ def test_every_variable_is_there_once_and_those_with_a_password_are_references(
     k8s: Path, generator: dict[str, Any], service: str
 ) -> None:
     stem = f"weir_{service.replace('-', '_')}"
-    planted = dict.fromkeys((stem, f"{stem}_owner"), PLANTED)
+    planted = dict.fromkeys((stem, f"{stem}_owner", "weir_vault", "weir_vault_owner"), PLANTED)
     wanted = service_environment(service, generator["addresses"](service), Passwords(planted, planted))
     public = _variables(k8s / "base" / service / "environment.env")
     referenced = _references(k8s / "base" / service / "secret-environment.yaml")

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from weir_anomaly.generators import Episode
 from weir_common.kafka.topics import DECISIONS, EVENTS
-from weir_local.demo import recompute
+from weir_local.demo import attacks, recompute
 from weir_local.demo.api import Gateway
 from weir_local.mesh import Mesh
 
@@ -45,8 +47,7 @@ class Shop:
 
     tenant: LoadTenant
     diary: Diary = field(default_factory=Diary)
-    attack_entity: str = ""
-    attack_rule: str = ""
+    attack: Episode | None = None
     attack_ids: set[str] = field(default_factory=set)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     log: OnTheLog = field(default_factory=lambda: OnTheLog({}))
@@ -137,7 +138,7 @@ async def play(mesh: Mesh, gateway: Gateway, one: Round) -> Outcome:
 def _senders(gateway: Gateway, shop: Shop, seed: str) -> list[Sender]:
     tenant = shop.tenant
     episode, attack = card_tester(seed, tenant.id, shop.since)
-    shop.attack_entity, shop.attack_rule = episode.entity, episode.rule
+    shop.attack = episode
     shop.attack_ids = {event_id(event) for event in episode.events}
     lines = [person(seed, tenant.id, number) for number in range(PEOPLE)] + [attack]
     return [
@@ -213,13 +214,17 @@ async def _judge(
     rows: Counter[str] | None,
     book: Mapping[str, Any],
 ) -> Verdict:
+    if shop.attack is None:
+        raise ValueError("a shop is judged by an attack that was sent to it")
+    # The finding names the device as the log does.
+    attack = await attacks.as_found(shop.attack, partial(gateway.subject_ids, shop.tenant.key))
     made = await stores.decisions(mesh, shop.tenant.id)
     effects = Effects(
         decisions={id_: len(outcomes) for id_, outcomes in made.items()},
         announced=told,
         archived=rows or {},
         consumers={consumer: done["applied"] + done["quarantined"] for consumer, done in book["consumers"].items()},
-        findings=await stores.findings(mesh, shop.tenant.id, shop.attack_rule, shop.attack_entity),
+        findings=await stores.findings(mesh, shop.tenant.id, attack.rule, attack.entity),
         wrong_figures=await _wrong_figures(gateway, shop, made),
     )
     sent = shop.diary.sent

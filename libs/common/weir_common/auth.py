@@ -50,6 +50,7 @@ class Action(StrEnum):
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
     SUBJECT_REQUESTS_READ = "subject_requests:read"
+    SUBJECTS_LOOK_UP = "subjects:look_up"
     SLA_READ = "sla:read"
     TENANTS_SCALE = "tenants:scale"
     TENANTS_MANAGE = "tenants:manage"
@@ -64,9 +65,22 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: _EVERYTHING - {Action.HEALTH_READ, Action.SUBJECT_REQUESTS_WRITE, Action.AUDIT_READ},
     Role.ANALYST: frozenset({Action.DASHBOARD_READ, Action.ANOMALIES_READ, Action.SLA_READ, Action.EVENTS_READ}),
     Role.FRAUD_ANALYST: frozenset(
-        {Action.FRAUD_SCORE, Action.ANOMALIES_READ, Action.DASHBOARD_READ, Action.EVENTS_READ}
+        {
+            Action.FRAUD_SCORE,
+            Action.ANOMALIES_READ,
+            Action.DASHBOARD_READ,
+            Action.EVENTS_READ,
+            Action.SUBJECTS_LOOK_UP,
+        }
     ),
-    Role.PRIVACY_OFFICER: frozenset({Action.SUBJECT_REQUESTS_WRITE, Action.SUBJECT_REQUESTS_READ, Action.AUDIT_READ}),
+    Role.PRIVACY_OFFICER: frozenset(
+        {
+            Action.SUBJECT_REQUESTS_WRITE,
+            Action.SUBJECT_REQUESTS_READ,
+            Action.SUBJECTS_LOOK_UP,
+            Action.AUDIT_READ,
+        }
+    ),
     Role.OPERATOR: _EVERYTHING - {Action.EVENTS_WRITE},
     Role.BILLING: frozenset({Action.SLA_READ}),
     Role.AUDITOR: frozenset(

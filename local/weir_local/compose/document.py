@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from weir_gateway.settings import GatewaySettings, Upstream
 
-from weir_local.environment import DATABASE, SERVICES, Addresses, Listen, Passwords, package_of, service_environment
+from weir_local.environment import DATABASE, SERVICES, Addresses, Listen, Passwords, service_environment
 
 STATE: Final = ".weir-compose"
 """Beside docker-compose.yml; git ignores it."""
@@ -24,10 +24,10 @@ _NOTICE: Final = "# Written by `make manifests` (local/weir_local/compose/docume
 
 SECRET_FILES: Final = {
     "ingest": ("jwks.json", "privacy.key"),
-    "fraud": ("jwks.json",),
+    "fraud": ("jwks.json", "privacy.key"),
     "anomaly": ("jwks.json",),
     "analytics": ("jwks.json",),
-    "compliance": ("jwks.json", "exports.key"),
+    "compliance": ("jwks.json", "exports.key", "privacy.key"),
     "tenant-admin": ("jwks.json", "jwt-signing.pem", "operator-api-key"),
     "gateway": ("jwks.json", "gateway.pem", "gateway-key.pem", "ca.pem"),
 }
@@ -61,8 +61,7 @@ def addresses(service: str) -> Addresses:
 
 def environment(service: str, passwords: Passwords | None = None) -> tuple[dict[str, str], dict[str, str]]:
     """Public variables, and those that hold a password."""
-    roles = (package_of(service), f"{package_of(service)}_owner")
-    planted = Passwords(dict.fromkeys(roles, _PLANTED), dict.fromkeys(roles, _PLANTED))
+    planted = Passwords.all_alike(_PLANTED)
     forms = service_environment(service, addresses(service), planted)
     values = service_environment(service, addresses(service), passwords or planted)
     public = {name: values[name] for name, form in forms.items() if _PLANTED not in form}

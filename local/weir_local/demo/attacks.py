@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,12 @@ from weir_anomaly.generators.episode import Actor
 
 from weir_local.demo.shoppers import Event
 
-__all__ = ["Episode", "episodes", "hit", "judge", "payment", "traced"]
+__all__ = ["Episode", "as_found", "episodes", "hit", "judge", "payment", "traced"]
+
+LookUp = Callable[[Mapping[str, Sequence[str]]], Awaitable[Mapping[str, Mapping[str, str | None]]]]
+"""Asks the mesh as what a shop's identifiers stand in its answers."""
+
+_KINDS = {"user": "user_ids", "device": "device_fingerprints"}
 
 
 def episodes(tenants: Sequence[str], last_day: date) -> list[Episode]:
@@ -25,6 +31,13 @@ def episodes(tenants: Sequence[str], last_day: date) -> list[Episode]:
         found.append(generators.geo_impossible(seed, tenant, midnight + timedelta(hours=15 + index)))
         found.append(generators.bot(seed, tenant, midnight + timedelta(hours=33 + index)))
     return found
+
+
+async def as_found(episode: Episode, look_up: LookUp) -> Episode:
+    """The same episode on the entity that a finding names; one that the mesh does not know keeps a name that none has."""
+    kind, _, value = episode.entity.partition(":")
+    found = await look_up({_KINDS[kind]: [value]})
+    return dataclasses.replace(episode, entity=f"{kind}:{found[_KINDS[kind]][value]}")
 
 
 def hit(episode: Episode, findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,6 +80,11 @@ async def _demo(mesh: Mesh, rate: float) -> bool:
         end = _midnight_after(last_day)
         outcomes = await _outcomes(gateway, keys, sent)
         dashboards = await _dashboards(gateway, keys, sent, outcomes, start, end)
+        # Findings name customers and devices as the log does, not as the shops do.
+        episodes = [
+            await attacks.as_found(episode, partial(gateway.subject_ids, keys[episode.tenant_id]))
+            for episode in episodes
+        ]
         findings = await _findings(gateway, keys, episodes)
         verdicts = attacks.judge(episodes, findings, sent.arrived)
         trace = await _trace(gateway, mesh, keys, tenants[0])

@@ -221,11 +221,13 @@ class ScriptedStores:
 
     answers: dict[str, list[SubjectRecord | SubjectSummary | StoreError]] = field(default_factory=dict)
     asked: list[tuple[str, TenantId, UUID, Subject]] = field(default_factory=list)
+    subject_ids: list[str] = field(default_factory=list)
 
     async def records(
-        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject
+        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject, subject_ids: Sequence[str]
     ) -> AsyncIterator[SubjectRecord | SubjectSummary]:
         self.asked.append((store, tenant_id, request_id, subject))
+        self.subject_ids = list(subject_ids)
         for item in self.answers[store]:
             if isinstance(item, StoreError):
                 raise item

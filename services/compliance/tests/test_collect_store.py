@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_compliance.adapters.age_files import opened_file, recipient_of
 from weir_compliance.adapters.export_files import ExportFiles
 from weir_compliance.collect_store import CollectStore
@@ -20,6 +21,7 @@ from weir_compliance.errors import (
     StoreUnavailableError,
 )
 from weir_compliance.ports import SubjectRecord, SubjectSummary
+from weir_compliance.reveal_subject import RevealSubject
 
 PROCESSING = (Processing("thing", "to test", "Art. 6(1)(f)", "a day"),)
 
@@ -34,7 +36,7 @@ def summary(records: int) -> SubjectSummary:
 
 @pytest.fixture
 def collect(memory_requests: Any, scripted: Any, files: ExportFiles, clock: Any) -> CollectStore:
-    return CollectStore(memory_requests, scripted, files, recipient_of, clock)
+    return CollectStore(memory_requests, scripted, files, RevealSubject(vault_in_memory().vault), recipient_of, clock)
 
 
 @pytest.fixture

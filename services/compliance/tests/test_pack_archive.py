@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from weir_common.errors import RetryError
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_compliance.adapters.age_files import new_identity, recipient_of
 from weir_compliance.adapters.export_files import ExportFiles
 from weir_compliance.collect_store import CollectStore
@@ -14,6 +15,7 @@ from weir_compliance.domain.subject_request import KeyState, NewRequest
 from weir_compliance.errors import RequestGoneError
 from weir_compliance.pack_archive import PackArchive
 from weir_compliance.ports import SubjectRecord, SubjectSummary
+from weir_compliance.reveal_subject import RevealSubject
 
 
 @pytest.fixture
@@ -33,7 +35,9 @@ async def delivered(
         "fraud": [SubjectRecord("decision", "d-1", b'{"who":"planted"}'), SubjectSummary(1, "", ())],
         "ingest": [SubjectSummary(0, "nothing is kept", ())],
     }
-    collect = CollectStore(memory_requests, scripted, files, recipient_of, clock)
+    collect = CollectStore(
+        memory_requests, scripted, files, RevealSubject(vault_in_memory().vault), recipient_of, clock
+    )
     for store in ("fraud", "ingest"):
         await collect(request.tenant_id, request.request_id, store, lambda count: None)
     memory_requests.audited.clear()

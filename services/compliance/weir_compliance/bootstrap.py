@@ -13,6 +13,7 @@ from weir_common.credentials import CredentialDirectory
 from weir_common.errors import StopError
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import AUDIT, ensure_topics
@@ -20,8 +21,10 @@ from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
 from weir_common.postgres import postgres_pool
+from weir_common.privacy.bootstrap import open_vault
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
+from weir_common.valkey import valkey_client
 
 from weir_compliance.adapters.age_files import new_identity, recipient_of
 from weir_compliance.adapters.export_files import ExportFiles
@@ -42,6 +45,7 @@ from weir_compliance.entrypoints.grpc_compliance import GrpcCompliance
 from weir_compliance.entrypoints.grpc_subject_data import ComplianceSubjectData
 from weir_compliance.entrypoints.http_audit import audit_router
 from weir_compliance.entrypoints.http_exports import exports_router
+from weir_compliance.entrypoints.http_subjects import LookupBody, LookupDocument, subjects_router
 from weir_compliance.entrypoints.status_document import SubjectRequestDocument
 from weir_compliance.entrypoints.worker import RequestWorker
 from weir_compliance.escalate_request import EscalateRequest
@@ -50,6 +54,8 @@ from weir_compliance.fetch_export import FetchExport
 from weir_compliance.pack_archive import PackArchive
 from weir_compliance.plan_request import PlanRequest
 from weir_compliance.request_export import RequestExport
+from weir_compliance.reveal_subject import RevealSubject
+from weir_compliance.rotate_keys import RotateKeys
 from weir_compliance.settings import Settings
 
 SERVICE = "compliance"
@@ -90,6 +96,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_compliance")
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
+        valkey = await stack.enter_async_context(valkey_client(settings.valkey))
+        vault = await stack.enter_async_context(open_vault(settings.vault, valkey, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         channels = {store: await stack.enter_async_context(grpc_channel(target)) for store, target in stores.items()}
         converter = sealing_converter(keys)
@@ -114,6 +122,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                     idle_seconds=settings.exports.store_idle_seconds,
                 ),
                 files,
+                RevealSubject(vault.vault),
                 recipient_of,
                 utc_now,
             ),
@@ -124,6 +133,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         )
 
         directory = CredentialDirectory(settings.kafka)
+        rotate_keys = RotateKeys(vault.rotate, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         meter = RequestMeter(publisher, SERVICE)
         worker = RequestWorker(settings.temporal, converter, settings.task_queue, activities.all(), runtime)
         appender = Consumer(
@@ -157,7 +167,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             exports_router(request_export=request_export, fetch=fetch, files=files, workflows=workflows, audit=audit)
         )
         app.include_router(audit_router(log, audit))
-        document_types(app, [ExportBody, SubjectRequestDocument])
+        app.include_router(subjects_router(vault.vault, vault.keys, audit))
+        document_types(app, [ExportBody, SubjectRequestDocument, LookupBody, LookupDocument])
         server = GrpcServer(
             settings.listen.host,
             settings.listen.grpc_port,
@@ -188,5 +199,6 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 BackgroundTask("audit consumer", appender.run),
                 BackgroundTask("workflow starter", workflows.run_starter),
                 BackgroundTask("temporal worker", worker.run),
+                BackgroundTask("rotation of keys", rotate_keys.run),
             ],
         )

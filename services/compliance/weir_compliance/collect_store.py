@@ -1,4 +1,4 @@
-"""Ask one service for a subject's data, and write what it sends straight to a sealed file."""
+"""Ask one service for a subject's data, and write what it sends, opened, straight to a sealed file."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from weir_common.ids import TenantId
+from weir_common.privacy.errors import VaultUnavailable
 from weir_common.telemetry import meter
 
 from weir_compliance.domain.manifest import StoreReceipt
@@ -22,6 +23,7 @@ from weir_compliance.ports import (
     SubjectRequests,
     SubjectSummary,
 )
+from weir_compliance.reveal_subject import RevealedSubject, RevealSubject
 
 
 class CollectStore:
@@ -32,12 +34,14 @@ class CollectStore:
         requests: SubjectRequests,
         source: SubjectDataSource,
         parts: Parts,
+        reveal: RevealSubject,
         recipient_of: Callable[[str], str],
         clock: Clock,
     ) -> None:
         self._requests = requests
         self._source = source
         self._parts = parts
+        self._reveal = reveal
         self._recipient_of = recipient_of
         self._clock = clock
         self._attempts = meter().create_counter(
@@ -57,7 +61,10 @@ class CollectStore:
             return done.receipt
         await self._requests.store_begins(tenant_id, request_id, store, self._clock())
         try:
-            receipt = await self._deliver(request, store, progress)
+            try:
+                receipt = await self._deliver(request, store, progress)
+            except VaultUnavailable:
+                raise StoreUnavailableError("vault_unavailable") from None
         except StoreError as error:
             retried = isinstance(error, StoreUnavailableError)
             self._attempts.add(1, {"weir.store": store, "weir.outcome": error.code})
@@ -70,9 +77,11 @@ class CollectStore:
 
     async def _deliver(self, request: SubjectRequest, store: str, progress: Progress) -> StoreReceipt:
         recipient = self._recipient_of(await self._requests.staging_identity(request.tenant_id, request.request_id))
-        answer = self._source.records(store, request.tenant_id, request.request_id, request.particulars.subject)
+        subject = request.particulars.subject
+        reveal = await self._reveal(request.tenant_id, subject)
+        answer = self._source.records(store, request.tenant_id, request.request_id, subject, reveal.subject_ids)
         async with self._parts.part_writer(request.request_id, store, recipient) as part:
-            summary, categories = await _write_all(answer, part, progress)
+            summary, categories = await _write_all(answer, reveal, part, progress)
             await part.flush()
             if summary.records != categories.total():
                 # Either the store or the way here lost or doubled something; the same call will do so again.
@@ -85,11 +94,15 @@ class CollectStore:
                 sha256=part.plain_sha256.hex(),
                 explanation=summary.explanation,
                 processing=summary.processing,
+                left_sealed={str(reason): count for reason, count in reveal.left_sealed.items()},
             )
 
 
 async def _write_all(
-    answer: AsyncIterator[SubjectRecord | SubjectSummary], part: PartWriter, progress: Progress
+    answer: AsyncIterator[SubjectRecord | SubjectSummary],
+    reveal: RevealedSubject,
+    part: PartWriter,
+    progress: Progress,
 ) -> tuple[SubjectSummary, Counter[str]]:
     categories: Counter[str] = Counter()
     summary: SubjectSummary | None = None
@@ -99,7 +112,7 @@ async def _write_all(
         if isinstance(item, SubjectSummary):
             summary = item
             continue
-        await part.write(_line(item))
+        await part.write(_line(item, await reveal(item.json)))
         categories[item.category] += 1
         progress(categories.total())
     if summary is None:
@@ -107,13 +120,13 @@ async def _write_all(
     return summary, categories
 
 
-def _line(record: SubjectRecord) -> bytes:
-    """One line of the data file. The record's own JSON is kept digit for digit, only without white space."""
+def _line(record: SubjectRecord, text: bytes) -> bytes:
+    """One line of the data file. The record's JSON is kept digit for digit, only without white space."""
     try:
         # Decoding first: formatting alone would let some malformed documents through.
-        if not isinstance(msgspec.json.decode(record.json), dict):
+        if not isinstance(msgspec.json.decode(text), dict):
             raise StoreFalseError("record_not_an_object")
-        data = msgspec.json.format(record.json, indent=-1)
+        data = msgspec.json.format(text, indent=-1)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise StoreFalseError("record_not_json") from None
     head = msgspec.json.encode({"category": record.category, "record_id": record.record_id})

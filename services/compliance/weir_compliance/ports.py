@@ -125,9 +125,9 @@ class SubjectDataSource(Protocol):
     """The services that may hold data of a subject."""
 
     def records(
-        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject
+        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject, subject_ids: Sequence[str]
     ) -> AsyncIterator[SubjectRecord | SubjectSummary]:
-        """All records, then exactly one summary. StoreError subclasses say whether to ask again."""
+        """All records, then exactly one summary. `subject_ids` are the subject's on the log. StoreError subclasses say whether to ask again."""
         ...
 
 

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from pydantic import Field
-from weir_common.settings import PeerSettings, Section, ServiceSettings, TemporalSettings, service_config
+from weir_common.privacy.settings import VaultSettings
+from weir_common.settings import (
+    PeerSettings,
+    Section,
+    ServiceSettings,
+    TemporalSettings,
+    ValkeySettings,
+    service_config,
+)
 
 _MINUTE = 60.0
 _DAY = 86_400.0
@@ -32,6 +40,8 @@ class Settings(ServiceSettings):
     model_config = service_config("WEIR_COMPLIANCE_")
 
     temporal: TemporalSettings
+    valkey: ValkeySettings
+    vault: VaultSettings
     peers: PeerSettings
     exports: ExportSettings
     task_queue: str = "weir.compliance"

@@ -26,6 +26,7 @@ from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
 from weir_common.postgres import postgres_pool
+from weir_common.privacy.bootstrap import open_vault
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
@@ -63,6 +64,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
+        vault_settings = settings.vault.model_copy(update={"postgres": whole_pool(settings.vault.postgres)})
+        vault = await stack.enter_async_context(open_vault(vault_settings, valkey, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))
@@ -110,7 +113,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
-            InferenceEndpoint(score_transaction, now),
+            InferenceEndpoint(score_transaction, now, vault.protect),
             method="POST",
             path=PATH,
             action=Action.FRAUD_SCORE,
@@ -126,7 +129,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     fraud_pb2_grpc.add_FraudServiceServicer_to_server,
-                    FraudServicer(score_transaction, authenticator, audit, now),
+                    FraudServicer(score_transaction, authenticator, audit, now, vault.protect),
                 ),
                 partial(
                     applied_pb2_grpc.add_AppliedServiceServicer_to_server,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
+from weir_common.privacy.settings import VaultSettings
 from weir_common.settings import PostgresSettings, Section, ServiceSettings, ValkeySettings, service_config
 
 
@@ -34,6 +35,7 @@ class FraudSettings(ServiceSettings):
     model_config = service_config("WEIR_FRAUD_")
 
     valkey: ValkeySettings
+    vault: VaultSettings
     model_dir: Path
     scoring: ScoringSettings = ScoringSettings()
     stream: StreamSettings = StreamSettings()

@@ -11,8 +11,14 @@ from uuid import UUID
 import msgspec
 import pytest
 from weir_common.errors import RetryError
-from weir_common.ids import TenantId
+from weir_common.events import Event, encode_event, event_on_the_log
+from weir_common.ids import EventId, TenantId
+from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import OutgoingRecord, Position
+from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
+from weir_common.privacy.errors import VaultUnavailable
+from weir_common.privacy.identifiers import user
+from weir_common.privacy.reveal import reveal
 from weir_common.problems import Unavailable
 from weir_ingest.accept_batch import AcceptBatch, Status, TenantMismatch
 from weir_ingest.adapters.memory_drift import MemoryDrift
@@ -20,6 +26,7 @@ from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.drift_book import DriftBook
 from weir_ingest.ledger_book import LedgerBook
+from weir_ingest.ports import Protect
 from weir_ingest.settings import BatchLimits
 
 TENANT = TenantId("merchant_12345")
@@ -45,6 +52,21 @@ class MemoryLog:
             self.records.append(record)
             outcomes.append(Position(record.topic, record.partition or 0, len(self.records)))
         return outcomes
+
+
+class CountedProtect:
+    """A vault in memory that can be away."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.away = False
+        self._protect = vault_in_memory().protect
+
+    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
+        if self.away:
+            raise VaultUnavailable("away")
+        self.batches.append(len(events))
+        return await self._protect(tenant_id, events)
 
 
 class NoQuarantine:
@@ -99,27 +121,81 @@ def receipts() -> MemoryReceipts:
 
 
 @pytest.fixture
-def accept(log: MemoryLog, receipts: MemoryReceipts) -> AcceptBatch:
-    return AcceptBatch(
-        log, receipts, LedgerBook(log), NoQuarantine(), DriftBook(MemoryDrift()), BatchLimits(max_events_in_flight=10)
-    )
+def vault() -> OpenVault:
+    return vault_in_memory()
 
 
-async def test_the_event_goes_on_in_the_newest_version_with_what_no_schema_knows(
-    accept: AcceptBatch, log: MemoryLog
+@pytest.fixture
+def accept(log: MemoryLog, receipts: MemoryReceipts, vault: OpenVault) -> AcceptBatch:
+    return accepting(log, receipts, vault.protect)
+
+
+def accepting(log: MemoryLog, receipts: MemoryReceipts, protect: Protect) -> AcceptBatch:
+    limits = BatchLimits(max_events_in_flight=10)
+    return AcceptBatch(log, protect, receipts, LedgerBook(log), NoQuarantine(), DriftBook(MemoryDrift()), limits)
+
+
+async def test_the_event_goes_on_in_the_newest_version_protected_with_what_no_schema_knows(
+    accept: AcceptBatch, log: MemoryLog, vault: OpenVault
 ) -> None:
     sent = event()
     (result,) = await accept(TENANT, [raw(sent)])
     assert result.status is Status.ACCEPTED
+    found = await vault.vault.find(TENANT, [user("u1")])
+    subject_id = found[user("u1")].subject_id
+    (record,) = log.records
+    on_the_log = event_on_the_log(record.value or b"")
+    assert on_the_log.event_data.user_context is not None
+    assert on_the_log.event_data.user_context.user_id == subject_id
+    assert on_the_log.unknown_fields is None
+    assert on_the_log.sealed is not None
+    assert record.headers["weir-schema-version"] == b"2.2"
+    assert record.headers["weir-tenant"] == TENANT.encode()
+    assert record.key == event_key(TENANT, subject_id)
+    assert record.partition == partition_of(TENANT, subject_id)
     kept = {"/unknown_field": sent.pop("unknown_field")}
-    assert msgspec.json.decode(log.records[0].value or b"") == {
-        **sent,
-        "schema_version": "2.2",
-        "unknown_fields": kept,
-    }
-    assert log.records[0].headers["weir-schema-version"] == b"2.2"
-    assert log.records[0].headers["weir-tenant"] == TENANT.encode()
-    assert log.records[0].key == b"merchant_12345\x00u1"
+    revealed = reveal(on_the_log, await vault.vault.open_key(TENANT, subject_id))
+    assert msgspec.json.decode(encode_event(revealed)) == {**sent, "schema_version": "2.2", "unknown_fields": kept}
+
+
+async def test_the_receipt_remembers_under_whose_key_the_event_is_sealed_and_tells_nobody(
+    accept: AcceptBatch, receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    sent, plain = event(), event()
+    del plain["unknown_field"], plain["event_data"]["user_context"]
+    results = await accept(TENANT, [raw(sent), raw(plain)])
+    found = await receipts.find(TENANT, [EventId(result.event_id) for result in results])
+    subjects = await vault.vault.find(TENANT, [user("u1")])
+    assert [kept.key_id for kept in found.values()] == [subjects[user("u1")].subject_id, None]
+    assert [kept.receipt for kept in found.values()] == [result.receipt for result in results]
+    assert b"sub_" not in msgspec.json.encode(results)
+
+
+async def test_only_what_is_no_known_duplicate_is_protected(log: MemoryLog, receipts: MemoryReceipts) -> None:
+    protect = CountedProtect()
+    accept = accepting(log, receipts, protect)
+    body = raw(event())
+    await accept(TENANT, [body, body])
+    await accept(TENANT, [body, raw(event())])
+    assert protect.batches == [1, 1]
+
+
+async def test_without_the_vault_nothing_is_written_and_what_is_sent_again_is_accepted(
+    log: MemoryLog, receipts: MemoryReceipts
+) -> None:
+    protect = CountedProtect()
+    accept = accepting(log, receipts, protect)
+    known, fresh = raw(event()), raw(event())
+    await accept(TENANT, [known])
+    protect.away = True
+    results = await accept(TENANT, [known, fresh, fresh, b"not json"])
+    assert [result.status for result in results] == ["duplicate", "unavailable", "unavailable", "invalid"]
+    all_or_none = await accept(TENANT, [known, fresh], atomic=True)
+    assert [result.status for result in all_or_none] == ["unavailable", "unavailable"]
+    assert len(log.records) == 1
+    protect.away = False
+    (again,) = await accept(TENANT, [fresh])
+    assert again.status is Status.ACCEPTED
 
 
 async def test_one_bad_event_does_not_fail_the_others(accept: AcceptBatch, log: MemoryLog) -> None:
@@ -132,7 +208,15 @@ async def test_one_bad_event_does_not_fail_the_others(accept: AcceptBatch, log: 
 
 async def test_what_is_refused_is_kept_if_there_is_room_and_it_can_be_mended(log: MemoryLog) -> None:
     shelf = Shelf()
-    accept = AcceptBatch(log, MemoryReceipts(), LedgerBook(log), shelf, DriftBook(MemoryDrift()), BatchLimits())
+    accept = AcceptBatch(
+        log,
+        vault_in_memory().protect,
+        MemoryReceipts(),
+        LedgerBook(log),
+        shelf,
+        DriftBook(MemoryDrift()),
+        BatchLimits(),
+    )
     sent = [raw(event(schema_version="1")), raw(event()), b"not json", b"[]", raw(event(schema_version="7"))]
     results = await accept(TENANT, sent, quarantine=True)
     assert [result.status for result in results] == ["quarantined", "accepted", "invalid", "invalid", "invalid"]

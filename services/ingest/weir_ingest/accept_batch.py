@@ -2,6 +2,8 @@
 
 Receipts are looked up before and written after the acknowledgement. Claiming an id first would turn a failed write into a
 "duplicate" on retry, and lose the event. What slips through the gap reaches the log twice and is dropped by each consumer.
+
+In between personal data are taken out and sealed. Without the vault nothing is written, and the events are told to come again.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from uuid import UUID
 import msgspec
 import structlog
 from weir_common.errors import RetryError
-from weir_common.ids import EventId, TenantId
+from weir_common.events import Event, encode_event, subject_of
+from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
@@ -29,15 +32,16 @@ from weir_common.kafka.records import (
 )
 from weir_common.kafka.topics import EVENTS
 from weir_common.ledger import MINUTE_LENGTH
+from weir_common.privacy.errors import VaultUnavailable
 from weir_common.problems import FieldError, Forbidden, Unavailable
 from weir_common.telemetry import meter, traceparent_of
 
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
-from weir_ingest.ports import Book, Drift, EventLog, Quarantine, ReceiptStore
+from weir_ingest.ports import Book, Drift, EventLog, Protect, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -84,6 +88,7 @@ class AcceptBatch:
     def __init__(
         self,
         event_log: EventLog,
+        protect: Protect,
         receipts: ReceiptStore,
         book: Book,
         quarantine: Quarantine,
@@ -93,6 +98,7 @@ class AcceptBatch:
         self._quarantine = quarantine
         self._drift = drift
         self._log = event_log
+        self._protect = protect
         self._receipts = receipts
         self._book = book
         self._limits = limits
@@ -198,7 +204,7 @@ class AcceptBatch:
         fresh = {index: event for index, event in valid.items() if event.event_id not in known}
         for index, event in valid.items():
             if event.event_id in known:
-                results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id])
+                results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id].receipt)
         results.update(await self._append(tenant_id, fresh, accepted_at))
         if atomic and any(result.status is Status.UNAVAILABLE for result in results.values()):
             return [
@@ -240,18 +246,27 @@ class AcceptBatch:
     ) -> dict[int, EventResult]:
         if not fresh:
             return {}
+        try:
+            protected = await self._protect(tenant_id, [event.event for event in fresh.values()])
+        except VaultUnavailable as error:
+            log.warning("the vault does not answer, events are refused", count=len(fresh), error=str(error))
+            return {index: EventResult(index, Status.UNAVAILABLE, event.event_id) for index, event in fresh.items()}
         timestamp_ms = time.time_ns() // 1_000_000
         traceparent = traceparent_of()
-        records = [self._record(tenant_id, event, accepted_at, timestamp_ms, traceparent) for event in fresh.values()]
+        records = [
+            self._record(tenant_id, event.event_id, as_logged, accepted_at, timestamp_ms, traceparent)
+            for event, as_logged in zip(fresh.values(), protected, strict=True)
+        ]
         started = time.perf_counter()
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)
         self._duration.record(time.perf_counter() - started)
         results: dict[int, EventResult] = {}
-        receipts: dict[EventId, Receipt] = {}
-        for (index, event), outcome in zip(fresh.items(), outcomes, strict=True):
+        receipts: dict[EventId, KeptReceipt] = {}
+        for (index, event), as_logged, outcome in zip(fresh.items(), protected, outcomes, strict=True):
             if isinstance(outcome, Position):
                 receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at)
-                receipts[event.event_id] = receipt
+                key_id = SubjectId(as_logged.sealed.key_id) if as_logged.sealed is not None else None
+                receipts[event.event_id] = KeptReceipt(receipt, key_id)
                 results[index] = EventResult(index, Status.ACCEPTED, event.event_id, receipt)
             else:
                 results[index] = EventResult(index, Status.UNAVAILABLE, event.event_id)
@@ -261,31 +276,33 @@ class AcceptBatch:
     @staticmethod
     def _record(
         tenant_id: TenantId,
-        event: ValidEvent,
+        event_id: EventId,
+        event: Event,
         accepted_at: str,
         timestamp_ms: int,
         traceparent: str | None,
     ) -> OutgoingRecord:
+        subject, data = subject_of(event), event.event_data
         return OutgoingRecord(
             topic=EVENTS,
-            key=event_key(tenant_id, event.subject),
-            value=event.body,
-            partition=partition_of(tenant_id, event.subject),
+            key=event_key(tenant_id, subject),
+            value=encode_event(event),
+            partition=partition_of(tenant_id, subject),
             timestamp_ms=timestamp_ms,
             headers=event_headers(
                 tenant_id,
-                event.event_id,
+                event_id,
                 traceparent=traceparent,
                 **{
-                    EVENT_TYPE_HEADER: event.event_type,
-                    EVENT_SUBTYPE_HEADER: event.event_subtype,
+                    EVENT_TYPE_HEADER: data.event_type,
+                    EVENT_SUBTYPE_HEADER: data.event_subtype,
                     SCHEMA_VERSION_HEADER: event.schema_version,
                     ACCEPTED_AT_HEADER: accepted_at,
                 },
             ),
         )
 
-    async def _known(self, tenant_id: TenantId, event_ids: list[EventId]) -> dict[EventId, Receipt]:
+    async def _known(self, tenant_id: TenantId, event_ids: list[EventId]) -> dict[EventId, KeptReceipt]:
         if not event_ids:
             return {}
         try:
@@ -296,7 +313,7 @@ class AcceptBatch:
             log.warning("receipts cannot be read, repeats are left to the consumers", error=str(error))
             return {}
 
-    async def _remember(self, tenant_id: TenantId, receipts: dict[EventId, Receipt]) -> None:
+    async def _remember(self, tenant_id: TenantId, receipts: dict[EventId, KeptReceipt]) -> None:
         if not receipts:
             return
         try:

@@ -25,6 +25,7 @@ from weir_common.kafka.topics import REFUSED, ensure_topics
 from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
+from weir_common.privacy.bootstrap import open_vault
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
@@ -63,6 +64,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
+        vault = await stack.enter_async_context(open_vault(settings.vault, valkey, SERVICE))
         event_log = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-ingest"))
         # Audit and counts have a producer of their own, so that a flood of events does not delay them.
         side = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-ingest-side"))
@@ -70,7 +72,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))
         readiness = Readiness()
         # Valkey is no part of it: without receipts repeats are dropped downstream, and events are still accepted.
-        # Nor is PostgreSQL: the log keeps refusals until it is back.
+        # Nor is PostgreSQL: the log keeps refusals until it is back. Without the vault nothing is accepted, here or elsewhere.
         readiness.add("credentials", directory.health)
 
         asked = {
@@ -89,7 +91,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         drifts = PostgresDrift(pool)
         drift_book = DriftBook(drifts)
         keep = KeepRefused(side, seal, room, settings.quarantine)
-        accept = AcceptBatch(event_log, receipts, book, keep, drift_book, settings.limits)
+        accept = AcceptBatch(event_log, vault.protect, receipts, book, keep, drift_book, settings.limits)
         retention = timedelta(seconds=settings.quarantine.retention_seconds)
         consumer = Consumer(
             service=SERVICE,
@@ -115,7 +117,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts))
+        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts, vault.vault))
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))

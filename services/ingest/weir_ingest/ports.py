@@ -8,24 +8,26 @@ from typing import Protocol
 from uuid import UUID
 
 from weir_common.errors import RetryError
-from weir_common.ids import EventId, TenantId
+from weir_common.events import Event
+from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
+from weir_common.privacy.subject_cipher import SubjectCipher
 
 from weir_ingest.domain.drift import DriftedField, Sighting
 from weir_ingest.domain.idempotency import Claim, KeptAnswer
 from weir_ingest.domain.quarantine import HeldEvent, HeldState, ReasonTotal, Refusal, RefusedEvent, Selection
 from weir_ingest.domain.quota import Draw, Quota
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt
 
 
 class ReceiptStore(Protocol):
     """Remembers which events were accepted. It may forget (restart, eviction): consumers drop late repeats themselves."""
 
-    async def find(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Receipt]:
+    async def find(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, KeptReceipt]:
         """Receipts of those of the events that have one; ``RetryError`` when the store does not answer in time."""
         ...
 
-    async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
+    async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, KeptReceipt]) -> None:
         """Keep the receipts for the window; the first receipt of an event wins. ``RetryError`` as above."""
         ...
 
@@ -43,6 +45,22 @@ class AnswerStore(Protocol):
 
     async def release(self, tenant_id: TenantId, key: str) -> None:
         """The request came to nothing and may be done again."""
+        ...
+
+
+class Protect(Protocol):
+    """Takes personal data out of events; `weir_common.privacy.protect_events.ProtectEvents` is one."""
+
+    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
+        """As the log may have them, in order. ``VaultUnavailable``: none may be kept."""
+        ...
+
+
+class SubjectKeys(Protocol):
+    """Whether what was sealed for a subject can be opened; the vault is one."""
+
+    async def open_key(self, tenant_id: TenantId, subject_id: SubjectId) -> SubjectCipher:
+        """Its key. ``KeyDestroyed`` if there is none any more, ``VaultUnavailable`` if that cannot be said."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
+from weir_common.privacy.settings import VaultSettings
 from weir_common.settings import PeerSettings, Section, ServiceSettings, ValkeySettings, service_config
 
 
@@ -31,7 +32,7 @@ class IdempotencySettings(Section):
 
 
 class PrivacySettings(Section):
-    """``root_key_path`` holds 32 bytes, from which the keys that seal personal data are derived."""
+    """``root_key_path`` holds 32 bytes, from which the keys that seal refused events are derived."""
 
     root_key_path: Path
 
@@ -56,6 +57,7 @@ class IngestSettings(ServiceSettings):
     receipts: ReceiptSettings = ReceiptSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
     privacy: PrivacySettings
+    vault: VaultSettings
     peers: PeerSettings = PeerSettings()
     """Asked how far they are with an event; one that is not named is never known."""
     quarantine: QuarantineLimits = QuarantineLimits()

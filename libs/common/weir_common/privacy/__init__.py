@@ -1,16 +1,10 @@
 """Personal data leave an event before the log has it, and come back only with the subject's key.
 
 - `protect`, `reveal`: the event as the log may have it, and back; pure
+- `protect_events`: the use case of whoever takes events in, a batch at a time
 - `free_text`, `card_numbers`: what people and pages wrote
 - `vault` (`ports.SubjectVault`): identifier → random subject id and key, created, found, opened, erased
 - `tenant_keys`, `root_key`, `rotate`: the hierarchy above the subjects' keys
 - `postgres_records`, `valkey_wrapped_keys`, `memory_records`: where the vault keeps things
 - `bootstrap`: a vault on real servers
-
-A batch is protected like this::
-
-    identifiers = [identifiers_of(event, now) for event in events]
-    subjects = await vault.resolve(tenant_id, [one for some in identifiers for one in some])
-    tokens = await keys.link_tokens(tenant_id)
-    protected = [protect(event, own, subjects, tokens) for event, own in zip(events, identifiers, strict=True)]
 """

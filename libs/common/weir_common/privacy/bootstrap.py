@@ -1,7 +1,8 @@
-"""A vault on real servers."""
+"""A vault on real servers, and one in memory."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,21 +12,28 @@ from redis.asyncio import Redis
 
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
+from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords, MemoryWrappedKeys
 from weir_common.privacy.postgres_records import PACKAGE, SCHEMA, PostgresKeks, PostgresRecords
-from weir_common.privacy.root_key import read_root_key
+from weir_common.privacy.protect_events import ProtectEvents
+from weir_common.privacy.root_key import RootKey, read_root_key
 from weir_common.privacy.rotate import RotateTenantKeys
 from weir_common.privacy.settings import VaultSettings
 from weir_common.privacy.tenant_keys import TenantKeys
 from weir_common.privacy.valkey_wrapped_keys import ValkeyWrappedKeys
 from weir_common.privacy.vault import Vault, VaultLimits
+from weir_common.privacy.wrapping_key import KEY_BYTES
 
 
 @dataclass(frozen=True)
 class OpenVault:
-    """``vault`` says who is who, ``keys`` makes link tokens, ``rotate`` is for whoever keeps the keys fresh."""
+    """``protect`` is for whoever takes events in, ``rotate`` for whoever keeps the keys fresh.
+
+    ``vault`` says who is who, ``keys`` makes link tokens.
+    """
 
     vault: Vault
     keys: TenantKeys
+    protect: ProtectEvents
     rotate: RotateTenantKeys
 
 
@@ -46,7 +54,18 @@ async def open_vault(
         limits = VaultLimits(
             settings.subjects, settings.tenants, settings.mark_seconds, settings.mark_seconds_without_answer
         )
-        yield OpenVault(Vault(records, shared, keys, limits), keys, RotateTenantKeys(keys, keks, records, clock=now))
+        vault = Vault(records, shared, keys, limits)
+        protect = ProtectEvents(vault, keys, now, timeout_seconds=settings.deadline_seconds)
+        yield OpenVault(vault, keys, protect, RotateTenantKeys(keys, keks, records, clock=now))
+
+
+def vault_in_memory(clock: Callable[[], datetime] | None = None) -> OpenVault:
+    """One with a key of its own, for tests and for trying things out: what it sealed is gone with the process."""
+    now = clock or _now
+    records, keks = MemoryRecords(), MemoryKeks()
+    keys = TenantKeys(RootKey(os.urandom(KEY_BYTES)), keks, records, clock=now)
+    vault = Vault(records, MemoryWrappedKeys(), keys)
+    return OpenVault(vault, keys, ProtectEvents(vault, keys, now), RotateTenantKeys(keys, keks, records, clock=now))
 
 
 def _now() -> datetime:

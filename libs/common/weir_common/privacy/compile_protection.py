@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from msgspec import inspect
 
 from weir_common.events.event import Event
 from weir_common.events.part import LOG_ONLY
 from weir_common.events.privacy import FieldPrivacy, Namespace
+from weir_common.privacy.coarse_places import PARTS_OF_A_DEGREE
 from weir_common.privacy.identifiers import KIND_OF_FIELD, Identifier
 from weir_common.privacy.link_tokens import MAX_TOKEN_CHARACTERS, NAMESPACES
 from weir_common.privacy.ports import Subject
-
-_PARTS_OF_A_DEGREE: Final = 10
-"""What is coarse is rounded to 0.1 degree, about 11 km."""
 
 Make = Callable[[str], str]
 Write = Callable[["_Leaf", str], Iterator[str]]
@@ -163,8 +161,8 @@ def _identifier(leaf: _Leaf, value: str) -> Iterator[str]:
         case "coarse":
             yield f"value = {value}"
             yield "if value is not None:"
-            # Rounding to a whole number is four times as fast as to a digit after the point.
-            yield f"    rounded = round(value * {_PARTS_OF_A_DEGREE}) / {_PARTS_OF_A_DEGREE}"
+            # `coarse`, in line. Rounding to a whole number is four times as fast as to a digit after the point.
+            yield f"    rounded = round(value * {PARTS_OF_A_DEGREE}) / {PARTS_OF_A_DEGREE}"
             yield "    if rounded != value:"
             yield f"        numbers[{leaf.pointer}] = value"
             yield from _indented(_indented(_set(leaf, "rounded")))

@@ -31,7 +31,7 @@ from weir_common.privacy.wrapping_key import KEY_BYTES, WrappingKey
 log = structlog.get_logger(__name__)
 
 SUBJECT_PREFIX: Final = "sub_"
-_SUBJECT_BYTES: Final = 16
+SUBJECT_BYTES: Final = 16
 _ATTEMPTS: Final = 3
 
 
@@ -180,6 +180,19 @@ class Vault:
         return Subject(record.subject_id, SubjectCipher(kek.unwrap(record.wrapped_key)))
 
 
+def packed_subject(subject_id: SubjectId) -> bytes:
+    """The 16 bytes of a subject id. `ValueError` for what the vault did not make."""
+    prefix, name = subject_id[: len(SUBJECT_PREFIX)], subject_id[len(SUBJECT_PREFIX) :]
+    packed = base64.urlsafe_b64decode(name + "==")
+    if prefix != SUBJECT_PREFIX or len(packed) != SUBJECT_BYTES:
+        raise ValueError("not an id of a subject")
+    return packed
+
+
+def unpacked_subject(packed: bytes) -> SubjectId:
+    """The inverse of `packed_subject`."""
+    return SubjectId(SUBJECT_PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode())
+
+
 def _draft(index: bytes, epoch: int, kek: WrappingKey) -> SubjectRecord:
-    name = base64.urlsafe_b64encode(os.urandom(_SUBJECT_BYTES)).rstrip(b"=").decode()
-    return SubjectRecord(index, SubjectId(SUBJECT_PREFIX + name), epoch, kek.wrap(os.urandom(KEY_BYTES)))
+    return SubjectRecord(index, unpacked_subject(os.urandom(SUBJECT_BYTES)), epoch, kek.wrap(os.urandom(KEY_BYTES)))

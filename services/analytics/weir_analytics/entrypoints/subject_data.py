@@ -35,7 +35,11 @@ class AnalyticsSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
         context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
         """Records, then one summary."""
-        subject = Subject(frozenset(request.subject.user_ids), frozenset(request.subject.anonymous_ids))
+        # By the ids on the log; the merchant's own are those of events that were archived before they were protected.
+        on_the_log = frozenset(request.subject.subject_ids)
+        subject = Subject(
+            on_the_log | frozenset(request.subject.user_ids), on_the_log | frozenset(request.subject.anonymous_ids)
+        )
         if not request.tenant_id:
             raise InvalidRequest(errors=[FieldError("/tenant_id", "a tenant's id", "nothing")])
         if not subject.users and not subject.visitors:

@@ -94,7 +94,8 @@ class AnomalySubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
         self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
         """Oldest first, then one summary. Other people's identifiers in a shared finding are left out (Art. 15(4))."""
-        own = {*request.subject.user_ids, *request.subject.anonymous_ids}
+        # By the ids on the log; the merchant's own are those of findings from before events were protected.
+        own = {*request.subject.subject_ids, *request.subject.user_ids, *request.subject.anonymous_ids}
         found = await self._findings.of_subjects(TenantId(request.tenant_id), sorted(own))
         for finding in found:
             document = finding_document(finding)

@@ -22,6 +22,7 @@ from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
 from weir_common.auth import Principal
 from weir_common.grpc import grpc_channel
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_compliance.adapters.age_files import new_identity, recipient_of
 from weir_compliance.adapters.export_files import ExportFiles
 from weir_compliance.adapters.export_key import ExportKey, ExportKeyRing
@@ -42,6 +43,7 @@ from weir_compliance.expire_export import ExpireExport
 from weir_compliance.pack_archive import PackArchive
 from weir_compliance.plan_request import PlanRequest
 from weir_compliance.request_export import ExportCommand, RequestExport
+from weir_compliance.reveal_subject import RevealSubject
 from weir_compliance.settings import ExportSettings, Settings
 
 # Known, so that recorded histories can be replayed later.
@@ -205,6 +207,7 @@ async def _deploy(mesh_settings: Settings, pool: asyncpg.Pool, exports: ExportSe
                     idle_seconds=exports.store_idle_seconds,
                 ),
                 files,
+                RevealSubject(vault_in_memory().vault),
                 recipient_of,
                 utc_now,
             ),

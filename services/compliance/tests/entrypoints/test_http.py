@@ -13,6 +13,7 @@ from weir_common.auth import Principal, Role
 from weir_common.errors import RetryError
 from weir_common.http import create_app
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_compliance.adapters.age_files import new_identity, recipient_of
@@ -30,6 +31,7 @@ from weir_compliance.fetch_export import FetchExport
 from weir_compliance.pack_archive import PackArchive
 from weir_compliance.ports import SubjectSummary
 from weir_compliance.request_export import RequestExport
+from weir_compliance.reveal_subject import RevealSubject
 
 PATH = "/api/v2/data/export/gdpr"
 
@@ -265,7 +267,9 @@ async def finished(
     secret, _ = new_identity()
     await memory_requests.plan(tenant_id, request_id, ["fraud"], secret)
     scripted.answers["fraud"] = [SubjectSummary(0, "", ())]
-    collect = CollectStore(memory_requests, scripted, files, recipient_of, clock)
+    collect = CollectStore(
+        memory_requests, scripted, files, RevealSubject(vault_in_memory().vault), recipient_of, clock
+    )
     await collect(tenant_id, request_id, "fraud", lambda count: None)
     await PackArchive(memory_requests, files, chain, new_identity, clock, 3600)(tenant_id, request_id)
     location: str = answer.headers["location"]

@@ -1,7 +1,7 @@
 """Asking the services for a subject's data over gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from uuid import UUID
 
 import grpc
@@ -41,7 +41,7 @@ class GrpcSubjectData:
         self._idle_seconds = idle_seconds
 
     async def records(
-        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject
+        self, store: str, tenant_id: TenantId, request_id: UUID, subject: Subject, subject_ids: Sequence[str]
     ) -> AsyncIterator[SubjectRecord | SubjectSummary]:
         stub = self._stubs.get(store)
         if stub is None:
@@ -51,7 +51,7 @@ class GrpcSubjectData:
                 tenant_id=tenant_id,
                 request_id=str(request_id),
                 subject=subject_data_pb2.SubjectIdentifiers(
-                    user_ids=subject.user_ids, anonymous_ids=subject.anonymous_ids
+                    user_ids=subject.user_ids, anonymous_ids=subject.anonymous_ids, subject_ids=subject_ids
                 ),
             ),
             timeout=self._timeout_seconds,

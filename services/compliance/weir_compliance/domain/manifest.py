@@ -4,8 +4,9 @@ The same document lies in the archive (without the archive's own digest, which i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from weir_compliance.domain.audit_chain import Head
 from weir_compliance.domain.audit_leaf import format_time
@@ -27,9 +28,27 @@ class Processing:
     retention: str
 
 
+class SealedReason(StrEnum):
+    """Why a record was not opened."""
+
+    ANOTHER_PERSON = "another_person"
+    KEY_DESTROYED = "key_destroyed"
+    BROKEN = "seal_broken"
+
+
+SEALED_BECAUSE: Mapping[SealedReason, str] = {
+    SealedReason.ANOTHER_PERSON: "sealed for another person, whose identifiers this export must not show (Art. 15(4))",
+    SealedReason.KEY_DESTROYED: "the key was destroyed by an erasure while the export was made",
+    SealedReason.BROKEN: "the seal does not open with the person's key: damaged",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReceipt:
-    """What one service delivered. Size and digest are those of the plain file in the archive."""
+    """What one service delivered. Size and digest are those of the plain file in the archive.
+
+    `left_sealed`: records whose sealed part was not opened, by the reason.
+    """
 
     store: str
     records: int
@@ -38,6 +57,7 @@ class StoreReceipt:
     sha256: str
     explanation: str
     processing: tuple[Processing, ...]
+    left_sealed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,10 @@ def _service(receipt: StoreReceipt) -> dict[str, object]:
         "bytes": receipt.size_bytes,
         "sha256": receipt.sha256,
         "explanation": receipt.explanation,
+        "left_sealed": [
+            {"reason": reason, "explanation": SEALED_BECAUSE[SealedReason(reason)], "records": records}
+            for reason, records in sorted(receipt.left_sealed.items())
+        ],
         "processing": [
             {
                 "category": one.category,

@@ -17,6 +17,7 @@ from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.events import event_components
 from weir_common.http import MAX_BODY_BYTES, create_app
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
@@ -97,7 +98,7 @@ async def api(
     describe(app, "POST", PATH, inference_operation(), schemas=event_components())
     inference = DirectEndpoint(
         app,
-        InferenceEndpoint(score, clock),
+        InferenceEndpoint(score, clock, vault_in_memory().protect),
         method="POST",
         path=PATH,
         action=Action.FRAUD_SCORE,

@@ -23,6 +23,7 @@ from weir_common.audit import AuditEntry
 from weir_common.auth import Principal, Role
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.ids import TenantId
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.onnx_model import OnnxModel
@@ -79,7 +80,7 @@ async def channel(
     score = ScoreTransaction(
         ScorePayments(features, model, catalogue, now), decisions, DecisionMetrics(), ScoringSettings()
     )
-    servicer = FraudServicer(score, OneCaller(tenant), audit, now)  # type: ignore[arg-type]
+    servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault_in_memory().protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
         0,

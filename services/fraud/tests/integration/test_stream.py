@@ -18,6 +18,7 @@ from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import KafkaPublisher, kafka_publisher
 from weir_common.kafka.records import OutgoingRecord
 from weir_common.kafka.topics import TopicSpec, ensure_topics
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
@@ -190,7 +191,7 @@ async def test_a_decision_of_the_api_is_not_contradicted(
     asked, after = event(tenant, 0), event(tenant, 1)
     made, prefix = event_of(json.dumps(asked).encode())
     answer = await ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())(
-        payment_to_score(made, prefix, now()), Source.HTTP
+        await payment_to_score(made, prefix, now(), vault_in_memory().protect), Source.HTTP
     )
     async with consuming():
         await send([asked, after])

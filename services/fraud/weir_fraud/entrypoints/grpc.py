@@ -13,6 +13,7 @@ from weir_common.audit import AuditEntry, AuditTrail, tenant_asked
 from weir_common.auth import Action, Authenticator
 from weir_common.grpc import caller_of
 from weir_common.ids import TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, Forbidden, InvalidRequest
 
 from weir_fraud.domain.decision import Decision, Outcome, Source
@@ -30,12 +31,18 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
     """Same contract as the HTTP edge; the credential rides in the metadata."""
 
     def __init__(
-        self, score: ScoreTransaction, authenticator: Authenticator, audit: AuditTrail, clock: Callable[[], datetime]
+        self,
+        score: ScoreTransaction,
+        authenticator: Authenticator,
+        audit: AuditTrail,
+        clock: Callable[[], datetime],
+        protect: ProtectEvents,
     ) -> None:
         self._score = score
         self._authenticator = authenticator
         self._audit = audit
         self._clock = clock
+        self._protect = protect
 
     async def ScoreTransaction(  # noqa: N802 - the name is the protocol's
         self, request: fraud_pb2.ScoreTransactionRequest, context: grpc.aio.ServicerContext
@@ -62,7 +69,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
                 "The event is another tenant's than the request.",
                 errors=[FieldError(f"{prefix}/tenant_id", tenant_id, event.tenant_id)],
             )
-        payment = payment_to_score(event, prefix, self._clock())
+        payment = await payment_to_score(event, prefix, self._clock(), self._protect)
         decision = await self._score(payment, Source.GRPC, context.time_remaining())
         return fraud_pb2.ScoreTransactionResponse(decision=decision_message(decision))
 

@@ -41,7 +41,9 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
         """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved), then the history, then the summary."""
         tenant_id = TenantId(request.tenant_id)
-        user_ids, anonymous_ids = list(request.subject.user_ids), list(request.subject.anonymous_ids)
+        # By the ids on the log; the merchant's own are those of decisions from before events were protected.
+        user_ids = [*request.subject.subject_ids, *request.subject.user_ids]
+        anonymous_ids = [*request.subject.subject_ids, *request.subject.anonymous_ids]
         if not tenant_id or not (user_ids or anonymous_ids):
             raise InvalidRequest(
                 "Not a subject.", errors=[FieldError("/subject", "a tenant and at least one identifier", "none")]

@@ -10,6 +10,7 @@ import msgspec
 from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.events import EVENT_REFERENCE
 from weir_common.ids import TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 
 from weir_fraud.domain.decision import Source
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE, decision_document
@@ -23,14 +24,16 @@ PATH: Final = "/api/v2/ml/inference/fraud"
 class InferenceEndpoint:
     """The handler of a ``DirectEndpoint`` that lets operators in."""
 
-    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime]) -> None:
+    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime], protect: ProtectEvents) -> None:
         self._score = score
         self._clock = clock
+        self._protect = protect
 
     async def __call__(self, request: DirectRequest) -> Answer:
         event, prefix = event_of(request.body)
         await request.enter(TenantId(event.tenant_id))
-        decision = await self._score(payment_to_score(event, prefix, self._clock()), Source.HTTP)
+        payment = await payment_to_score(event, prefix, self._clock(), self._protect)
+        decision = await self._score(payment, Source.HTTP)
         return Answer(200, msgspec.json.encode(decision_document(decision)), {})
 
 

@@ -1,14 +1,19 @@
-"""One event from a caller, judged as ingest would judge it, and as a payment."""
+"""One event from a caller, judged and protected as ingest would do it, and as a payment.
+
+Protected, so that the same payment has the same subject, device and card here and on the log, whichever comes first.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import msgspec
-from weir_common.events import EventRejected, decode_event, encode_event
+from weir_common.events import Event, EventRejected, decode_event, encode_event
 from weir_common.http import decode_body
 from weir_common.ids import TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, InvalidRequest
 
 from weir_fraud.domain.payment import MAX_AMOUNT, Payment
@@ -26,7 +31,7 @@ _body = msgspec.json.Decoder(_Body)
 _payment_event = msgspec.json.Decoder(PaymentEvent)
 
 
-def event_of(body: bytes) -> tuple[PaymentEvent, str]:
+def event_of(body: bytes) -> tuple[Event, str]:
     """The event of a body, bare or as `{"event": …}`, and where it stands in it (a pointer); `InvalidRequest` otherwise."""
     envelope = decode_body(_body, body)
     if isinstance(envelope.event, msgspec.Raw):
@@ -34,18 +39,19 @@ def event_of(body: bytes) -> tuple[PaymentEvent, str]:
     else:
         content, prefix = body, ""
     try:
-        event = decode_event(content).event
+        return decode_event(content).event, prefix
     except EventRejected as rejected:
         raise InvalidRequest(
             "The event is not one of a known schema.",
             errors=[FieldError(prefix + error.pointer, error.expected, error.got) for error in rejected.errors],
         ) from rejected
-    # As it would stand on the log: of the newest version, whichever was sent.
-    return _payment_event.decode(encode_event(event)), prefix
 
 
-def payment_to_score(event: PaymentEvent, prefix: str, now: datetime) -> Payment:
-    """The payment of the event; `InvalidRequest` that names all that keeps it from being one."""
+async def payment_to_score(event: Event, prefix: str, now: datetime, protect: ProtectEvents) -> Payment:
+    """The payment of the event as it would stand on the log; `InvalidRequest` that names all that keeps it from being one.
+
+    `VaultUnavailable` if it cannot be protected now.
+    """
     faults: list[FieldError] = []
     data = event.event_data
     if data.event_type != EVENT_TYPE:
@@ -58,12 +64,13 @@ def payment_to_score(event: PaymentEvent, prefix: str, now: datetime) -> Payment
                 data.event_subtype,
             )
         )
-    if event.amount is not None and not is_plausible(event.amount):
+    amount = _amount(event)
+    if amount is not None and not is_plausible(amount):
         faults.append(
             FieldError(
                 f"{prefix}/event_data/business_context/transaction_context/cart_context/cart_value/final_total",
                 f"an amount from 0 to less than {MAX_AMOUNT}",
-                str(event.amount)[:80],
+                str(amount)[:80],
             )
         )
     if event.event_metadata.timestamp > now + FURTHEST_AHEAD:
@@ -76,4 +83,13 @@ def payment_to_score(event: PaymentEvent, prefix: str, now: datetime) -> Payment
         )
     if faults:
         raise InvalidRequest("The event is no payment that can be decided on.", errors=faults)
-    return payment_of(event, TenantId(event.tenant_id), now)
+    tenant_id = TenantId(event.tenant_id)
+    (protected,) = await protect(tenant_id, [event])
+    return payment_of(_payment_event.decode(encode_event(protected)), tenant_id, now)
+
+
+def _amount(event: Event) -> Decimal | None:
+    business = event.event_data.business_context
+    transaction = business.transaction_context if business is not None else None
+    cart = transaction.cart_context if transaction is not None else None
+    return cart.cart_value.final_total if cart is not None and cart.cart_value is not None else None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from weir_common.privacy.coarse_places import coarse
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.history import Histories
-from weir_fraud.domain.payment import observation_of
+from weir_fraud.domain.payment import Payment, observation_of
 from weir_fraud.training.attacks import Scene, attacks_on
 from weir_fraud.training.shop import SHOPS, START, Labelled, payments_of
 
@@ -42,13 +43,20 @@ class TrainingSet:
 
 
 def generate(seed: int) -> list[Labelled]:
-    """All payments of all shops in order of time; the same seed gives the same list."""
+    """All payments of all shops in order of time, at places as the log has them; the same seed gives the same list."""
     payments: list[Labelled] = []
     for shop, random in zip(SHOPS, np.random.default_rng(seed).spawn(len(SHOPS)), strict=True):
         honest, people = payments_of(shop, random)
         payments += honest
         payments += attacks_on(Scene(shop, people, honest), random)
-    return sorted(payments, key=lambda labelled: (labelled.payment.at, labelled.payment.event_id))
+    payments.sort(key=lambda labelled: (labelled.payment.at, labelled.payment.event_id))
+    return [replace(labelled, payment=_at_a_coarse_place(labelled.payment)) for labelled in payments]
+
+
+def _at_a_coarse_place(payment: Payment) -> Payment:
+    if payment.latitude is None or payment.longitude is None:
+        return payment
+    return replace(payment, latitude=coarse(payment.latitude), longitude=coarse(payment.longitude))
 
 
 def training_set(payments: list[Labelled], catalogue: Catalogue) -> TrainingSet:

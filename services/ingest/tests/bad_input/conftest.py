@@ -16,9 +16,13 @@ from weir_common.audit import AuditEntry
 from weir_common.auth import Action, Principal, Role
 from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.errors import RetryError
+from weir_common.events import Event, event_on_the_log
 from weir_common.http import create_app
-from weir_common.ids import TenantId
+from weir_common.ids import SubjectId, TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
+from weir_common.kafka.topics import EVENTS
+from weir_common.privacy.bootstrap import vault_in_memory
+from weir_common.privacy.reveal import reveal
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_ingest.accept_batch import AcceptBatch
@@ -86,13 +90,20 @@ class CallContext:
 
 
 class Door:
-    """``post`` for HTTP, ``publish`` for gRPC; ``log`` is what was accepted."""
+    """``post`` for HTTP, ``publish`` for gRPC; ``log`` is what was accepted, ``accepted`` the same with the seals opened."""
 
     def __init__(self) -> None:
         self.log, self.audit, self.receipts = MemoryLog(), MemoryAudit(), MemoryReceipts()
         self.drift = MemoryDrift()
+        self.vault = vault_in_memory()
         accept = AcceptBatch(
-            self.log, self.receipts, LedgerBook(self.log), FullQuarantine(), DriftBook(self.drift), LIMITS
+            self.log,
+            self.vault.protect,
+            self.receipts,
+            LedgerBook(self.log),
+            FullQuarantine(),
+            DriftBook(self.drift),
+            LIMITS,
         )
         plenty = Quota(events_per_second=1e6, bytes_per_second=1e12)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: plenty)
@@ -107,7 +118,7 @@ class Door:
             audit=audit,
             max_body_bytes=LIMITS.max_body_bytes,
         )
-        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift))
+        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift, self.vault.vault))
         describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
 
         class NoMeter:
@@ -141,6 +152,19 @@ class Door:
         return await self.client.post(
             PATH + query, content=body, headers=httpx.Headers([("content-type", media_type), *headers])
         )
+
+    async def accepted(self) -> list[Event]:
+        """The events on the log, as they were sent: with what was sealed of them."""
+        found: list[Event] = []
+        for record in self.log.records:
+            if record.topic != EVENTS:
+                continue
+            event = event_on_the_log(record.value or b"")
+            if event.sealed is not None:
+                subject_id = SubjectId(event.sealed.key_id)
+                event = reveal(event, await self.vault.vault.open_key(TENANT, subject_id))
+            found.append(event)
+        return found
 
     async def publish(self, *events: bytes) -> Sequence[Any]:
         """The results of one request on a gRPC stream."""

@@ -17,8 +17,7 @@ import httpx
 import msgspec
 import pytest
 from weir.ingest.v1.ingest_pb2 import EVENT_STATUS_ACCEPTED, EVENT_STATUS_INVALID
-from weir_common.events import event_on_the_log
-from weir_common.kafka.topics import EVENTS
+from weir_common.events import Event
 
 SHARED = Path(__file__).parents[5] / "shared" / "data"
 FILES = sorted(Path(os.environ.get("WEIR_DATA", SHARED)).glob("json-test-suite/test_parsing/*.json"))
@@ -67,9 +66,9 @@ def right(path: Path, answer: httpx.Response) -> bool:
             return answer.status_code < 500
 
 
-def on_the_log(door: Any) -> list[bytes]:
-    """What was accepted since last asked."""
-    found = [record.value for record in door.log.records if record.topic == EVENTS]
+async def on_the_log(door: Any) -> list[Event]:
+    """What was accepted since last asked, with the seals opened."""
+    found: list[Event] = await door.accepted()
     door.log.records.clear()
     return found
 
@@ -88,7 +87,7 @@ async def test_a_file_as_the_whole_body(door: Any, media_type: str) -> None:
         if path.name.startswith("y_") and answer.status_code != 422:
             wrong[path.name] = answer.status_code
     assert wrong == {}
-    assert on_the_log(door) == []
+    assert await on_the_log(door) == []
 
 
 async def test_a_file_as_an_unknown_field_is_kept_as_it_came(door: Any, event: Any) -> None:
@@ -96,7 +95,7 @@ async def test_a_file_as_an_unknown_field_is_kept_as_it_came(door: Any, event: A
     for path in FILES:
         text = path.read_bytes()
         answer = await door.post(b'{"events":[' + put(event(x_payload="--here--"), text) + b"]}")
-        kept = [event_on_the_log(value).unknown_fields or {} for value in on_the_log(door)]
+        kept = [found.unknown_fields or {} for found in await on_the_log(door)]
         if (
             not right(path, answer)
             or len(kept) != (answer.status_code == 202)
@@ -146,7 +145,7 @@ async def test_a_file_as_a_cloud_events_data_is_no_event(door: Any) -> None:
         if not all(400 <= answer.status_code < 500 for answer in answers):
             wrong[path.name] = [answer.status_code for answer in answers]
     assert wrong == {}
-    assert on_the_log(door) == []
+    assert await on_the_log(door) == []
 
 
 async def test_a_file_inside_a_cloud_events_data_is_kept_as_it_came(door: Any, event: Any) -> None:
@@ -161,7 +160,7 @@ async def test_a_file_inside_a_cloud_events_data_is_kept_as_it_came(door: Any, e
             else:
                 names["id"] = made["event_metadata"]["event_id"]
             answer = await door.post(put({**names, "data": made}, text), "application/cloudevents+json")
-            kept = [event_on_the_log(value).unknown_fields or {} for value in on_the_log(door)]
+            kept = [found.unknown_fields or {} for found in await on_the_log(door)]
             if (
                 not right(path, answer)
                 or len(kept) != (answer.status_code == 202)

@@ -15,6 +15,7 @@ from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
 from weir_common.kafka.records import OutgoingRecord, Position
+from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Conflict, InvalidRequest
 from weir_ingest.accept_batch import AcceptBatch, TenantMismatch
 from weir_ingest.adapters.memory_answers import MemoryAnswers
@@ -75,7 +76,13 @@ class Edge:
         self.refused = MemoryLog()
         limits = BatchLimits()
         accept = AcceptBatch(
-            self.log, MemoryReceipts(), LedgerBook(self.log), keeper(self.refused), DriftBook(MemoryDrift()), limits
+            self.log,
+            vault_in_memory().protect,
+            MemoryReceipts(),
+            LedgerBook(self.log),
+            keeper(self.refused),
+            DriftBook(MemoryDrift()),
+            limits,
         )
         self.quota = Quota(events_per_second=1_000, bytes_per_second=1e7)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: self.quota)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 from weir_common.errors import RetryError
-from weir_common.ids import EventId, TenantId
+from weir_common.ids import EventId, SubjectId, TenantId
 from weir_ingest.adapters.memory_answers import MemoryAnswers
 from weir_ingest.adapters.memory_quotas import MemoryQuotas
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
@@ -17,7 +17,7 @@ from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
 from weir_ingest.domain.idempotency import Claim, ClaimState, KeptAnswer
 from weir_ingest.domain.quota import Quota
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt
 from weir_ingest.ports import AnswerStore, QuotaStore, ReceiptStore
 
 KINDS = ["memory", pytest.param("valkey", marks=pytest.mark.integration)]
@@ -49,11 +49,22 @@ async def test_the_first_receipt_of_an_event_is_kept_and_belongs_to_its_tenant(
     receipts: ReceiptStore, tenant: TenantId
 ) -> None:
     one, two, three = (EventId(f"{number:08d}") for number in range(3))
-    first, second = (Receipt("weir.ingest.events.v2", 3, offset, "2026-11-25T10:30:00.000001Z") for offset in (41, 42))
+    first, second = (
+        KeptReceipt(Receipt("weir.ingest.events.v2", 3, offset, "2026-11-25T10:30:00.000001Z"), key_id)
+        for offset, key_id in ((41, SubjectId("sub_yM3n0pYx1TqkQhXv7G2b3A")), (2**40, None))
+    )
     await receipts.save(tenant, {one: first})
     await receipts.save(tenant, {one: second, two: second})
     assert await receipts.find(tenant, [two, three, one]) == {one: first, two: second}
     assert await receipts.find(TenantId(f"{tenant}-other"), [one]) == {}
+
+
+@pytest.mark.integration
+async def test_a_receipt_of_before_they_were_packed_is_read_until_it_expires(valkey: Redis, tenant: TenantId) -> None:
+    one = EventId("6f1e2d3c-0a9b-4c8d-9e7f-112233445566")
+    await valkey.set(f"receipt:{tenant}:{one}", "11 42 2026-11-25T10:30:00.123456Z", ex=60)
+    found = await ValkeyReceipts(valkey, ttl_seconds=60, timeout_seconds=5).find(tenant, [one])
+    assert found == {one: KeptReceipt(Receipt("weir.ingest.events.v2", 11, 42, "2026-11-25T10:30:00.123456Z"))}
 
 
 async def test_a_key_is_ours_then_running_then_done(answers: AnswerStore, tenant: TenantId) -> None:

@@ -1,17 +1,32 @@
-"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → ``partition offset accepted_at``, with the window as time to live."""
+"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → 35 bytes (`_PACKED`), with the window as time to live.
+
+There are millions, so they are packed: version, partition, offset, µs since 1970 of the acceptance, the 16 bytes of the subject id
+(zeros: none). Those of before are ``partition offset accepted_at`` as text, which begins with a digit; they are read until they
+have expired.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.topics import EVENTS
+from weir_common.privacy.vault import SUBJECT_BYTES, packed_subject, unpacked_subject
 
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt
+
+_PACKED: Final = struct.Struct(f">BHQQ{SUBJECT_BYTES}s")
+_VERSION: Final = 1
+_NOBODY: Final = bytes(SUBJECT_BYTES)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 # A script, since one command of many keys costs the client a fifth of as many commands in a pipeline.
 _SAVE = """
@@ -30,19 +45,23 @@ class ValkeyReceipts:
         self._ttl_seconds = ttl_seconds
         self._timeout_seconds = timeout_seconds
 
-    async def find(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Receipt]:
+    async def find(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, KeptReceipt]:
         """See ``ReceiptStore.find``."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 values = await self._client.mget([_key(tenant_id, event_id) for event_id in event_ids])
         except (RedisError, TimeoutError, OSError) as error:
             raise RetryError(f"Valkey did not answer: {error!r}") from error
-        return {event_id: _parse(value) for event_id, value in zip(event_ids, values, strict=True) if value is not None}
+        return {
+            event_id: _parse(value)
+            for event_id, value in zip(event_ids, values, strict=True)
+            if isinstance(value, bytes)
+        }
 
-    async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
+    async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, KeptReceipt]) -> None:
         """See ``ReceiptStore.save``."""
         keys = [_key(tenant_id, event_id) for event_id in receipts]
-        values = [f"{receipt.partition} {receipt.offset} {receipt.accepted_at}" for receipt in receipts.values()]
+        values = [_format(kept) for kept in receipts.values()]
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._save(keys=keys, args=[self._ttl_seconds, *values])
@@ -54,7 +73,19 @@ def _key(tenant_id: TenantId, event_id: EventId) -> str:
     return f"receipt:{tenant_id}:{event_id}"
 
 
-def _parse(value: bytes | str) -> Receipt:
-    text = value.decode() if isinstance(value, bytes) else value
-    partition, offset, accepted_at = text.split(" ", 2)
-    return Receipt(EVENTS, int(partition), int(offset), accepted_at)
+def _format(kept: KeptReceipt) -> bytes:
+    receipt = kept.receipt
+    micros = (datetime.fromisoformat(receipt.accepted_at) - _EPOCH) // _MICROSECOND
+    subject = _NOBODY if kept.key_id is None else packed_subject(kept.key_id)
+    return _PACKED.pack(_VERSION, receipt.partition, receipt.offset, micros, subject)
+
+
+def _parse(value: bytes) -> KeptReceipt:
+    if value[0] != _VERSION:
+        partition_, offset_, accepted_at = value.decode().split(" ", 2)
+        return KeptReceipt(Receipt(EVENTS, int(partition_), int(offset_), accepted_at))
+    _, partition, offset, micros, subject = _PACKED.unpack(value)
+    accepted = (_EPOCH + micros * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return KeptReceipt(
+        Receipt(EVENTS, partition, offset, accepted), None if subject == _NOBODY else unpacked_subject(subject)
+    )

@@ -1,10 +1,10 @@
-"""What became of an accepted event, as far as the consumers' positions tell."""
+"""What became of an accepted event, as far as the consumers' positions and the vault tell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -31,6 +31,22 @@ class Fate(msgspec.Struct, frozen=True):
     stage: str
     by: str
     state: FateState
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """Whether the event's personal data can still be read. ``state`` unknown: the vault does not answer now."""
+
+    state: Literal["none", "done", "unknown"]
+    meaning: str
+
+
+NOT_ERASED: Final = Erasure("none", "Nobody asked for the erasure of the person that the event is about.")
+ERASED: Final = Erasure(
+    "done",
+    "The key under which the event's personal data were sealed was destroyed: nobody can read them again, wherever copies are. "
+    "What stays is the event without them.",
+)
+ERASURE_UNKNOWN: Final = Erasure("unknown", "Whether the key is still there cannot be said now.")
 
 
 def fates_of(offset: int, next_offsets: Mapping[str, int]) -> list[Fate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from weir_common.ids import SubjectId
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -12,3 +13,10 @@ class Receipt(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     accepted_at: str
+
+
+class KeptReceipt(msgspec.Struct, frozen=True):
+    """With what its sender is not told: under whose key the event's personal data are sealed. None if there were none."""
+
+    receipt: Receipt
+    key_id: SubjectId | None = None

@@ -1,4 +1,4 @@
-"""Decides whether an event is one, and brings it into the form that the log has: the newest version, nothing dropped."""
+"""Decides whether an event is one, and brings it into the newest version, nothing dropped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from weir_common.events import EventRejected, decode_event, encode_event, errors_of, repeats_a_name, subject_of
-from weir_common.ids import EventId, SubjectId, TenantId
+from weir_common.events import Event, EventRejected, decode_event, encode_event, errors_of, repeats_a_name
+from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError
 
 from weir_ingest.domain.quarantine import Refusal, refusal_of
@@ -16,19 +16,15 @@ _MAX_GOT = 120
 
 
 class ValidEvent(msgspec.Struct, frozen=True, gc=False):
-    """What the log needs of a valid event; ``body`` is its JSON text in the newest version.
+    """A valid event in the newest version, with all that its sender wrote: not yet as the log may have it.
 
     ``unknown`` are the places of what its schema does not know, with ``*`` for list indexes: kept in the event, and drift.
     """
 
-    body: bytes
+    event: Event
     event_id: EventId
     tenant_id: TenantId
-    subject: SubjectId
-    event_type: str
-    event_subtype: str
     sent_version: str
-    schema_version: str
     unknown: tuple[str, ...] = ()
 
 
@@ -51,19 +47,14 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
     except EventRejected as rejected:
         return _invalid(raw, rejected.errors)
     event = decoded.event
-    body = encode_event(event)
-    if repeats_a_name(raw, decoded, body):
+    # Encoded for the count of names alone: the log gets another text, that of the protected event.
+    if repeats_a_name(raw, decoded, encode_event(event)):
         return _invalid(raw, errors_of(raw))
-    data = event.event_data
     return ValidEvent(
-        body=body,
+        event=event,
         event_id=EventId(str(event.event_metadata.event_id)),
         tenant_id=TenantId(event.tenant_id),
-        subject=subject_of(event),
-        event_type=data.event_type,
-        event_subtype=data.event_subtype,
         sent_version=decoded.sent_version,
-        schema_version=event.schema_version,
         unknown=decoded.unknown,
     )
 

@@ -101,10 +101,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """NOT_FOUND when the event was not accepted within the window."""
         _, tenant_id = self._caller(context, request.tenant_id, Action.EVENTS_READ)
         event_id = EventId(request.event_id.lower())
-        receipt = (await self._receipts.find(tenant_id, [event_id])).get(event_id)
-        if receipt is None:
+        kept = (await self._receipts.find(tenant_id, [event_id])).get(event_id)
+        if kept is None:
             raise NotFound(f"There is no receipt for event {event_id}.")
-        return ingest_pb2.GetReceiptResponse(receipt=_receipt(receipt))
+        return ingest_pb2.GetReceiptResponse(receipt=_receipt(kept.receipt))
 
     def _caller(self, context: grpc.aio.ServicerContext, tenant_id: str, action: Action) -> tuple[Principal, TenantId]:
         caller = caller_of(context, self._authenticator, action)

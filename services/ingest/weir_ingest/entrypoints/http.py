@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -12,13 +13,16 @@ from weir_common.errors import RetryError
 from weir_common.events import SCHEMA_VERSIONS, event_json_schema
 from weir_common.http import NOT_FOUND, PUBLIC, MsgspecResponse, answer, principal
 from weir_common.ids import EventId, TenantId
+from weir_common.privacy.errors import KeyDestroyed, VaultUnavailable
 from weir_common.problems import Forbidden, NotFound, Unavailable
 
-from weir_ingest.domain.fate import fates_of
+from weir_ingest.domain.fate import ERASED, ERASURE_UNKNOWN, NOT_ERASED, Erasure, fates_of
+from weir_ingest.domain.receipt import KeptReceipt
 from weir_ingest.drift_book import KEPT_DAYS as MAX_DAYS
-from weir_ingest.ports import DriftStore, ReceiptStore
+from weir_ingest.ports import DriftStore, ReceiptStore, SubjectKeys
 
 _MAX_FIELDS = 1_000
+_VAULT_SECONDS = 2.0
 
 _SCHEMA = "application/schema+json"
 
@@ -27,14 +31,16 @@ class _SchemaResponse(MsgspecResponse):
     media_type = _SCHEMA
 
 
-def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStore) -> APIRouter:
+def ingest_router(
+    receipts: ReceiptStore, positions: Positions, drift: DriftStore, subject_keys: SubjectKeys
+) -> APIRouter:
     """The routes of ingest."""
     router = APIRouter(tags=["events"])
 
     @router.get(
         "/api/v2/events/receipts/{event_id}",
         summary="Look up what became of an event",
-        responses={**answer("The receipt", "event_id", "status", "receipt"), **NOT_FOUND},
+        responses={**answer("The receipt", "event_id", "status", "receipt", "fates", "erasure"), **NOT_FOUND},
     )
     async def get_receipt(
         caller: Annotated[Principal, principal(Action.EVENTS_READ)],
@@ -51,25 +57,30 @@ def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStor
         """The receipt of an event that was accepted within the last 24 hours, and how far it has come since.
 
         `fates`: scored, checked by the rules, counted on the dashboard, archived; each `done`, `pending`, or `unknown` while the
-        service that does it does not answer.
+        service that does it does not answer. `status` is `erased` instead of `accepted` once the key of the person that the event
+        is about was destroyed; `erasure` says what that means.
         """
         tenant_id = _tenant_of(caller)
         try:
             found = await receipts.find(tenant_id, [EventId(event_id.lower())])
         except RetryError as error:
             raise Unavailable("Receipts cannot be read now.") from error
-        receipt = found.get(EventId(event_id.lower()))
-        if receipt is None:
+        kept = found.get(EventId(event_id.lower()))
+        if kept is None:
             raise NotFound(
                 f"There is no receipt for event {event_id}: it was not accepted, or longer than 24 hours ago."
             )
-        next_offsets = await positions.next_offsets(receipt.topic, receipt.partition)
+        receipt = kept.receipt
+        next_offsets, erasure = await asyncio.gather(
+            positions.next_offsets(receipt.topic, receipt.partition), _erasure(subject_keys, tenant_id, kept)
+        )
         return MsgspecResponse(
             {
                 "event_id": event_id.lower(),
-                "status": "accepted",
+                "status": "erased" if erasure is ERASED else "accepted",
                 "receipt": receipt,
                 "fates": fates_of(receipt.offset, next_offsets),
+                "erasure": erasure,
             }
         )
 
@@ -109,6 +120,19 @@ def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStor
         return _SchemaResponse(event_json_schema(version))
 
     return router
+
+
+async def _erasure(subject_keys: SubjectKeys, tenant_id: TenantId, kept: KeptReceipt) -> Erasure:
+    if kept.key_id is None:
+        return NOT_ERASED
+    try:
+        async with asyncio.timeout(_VAULT_SECONDS):
+            await subject_keys.open_key(tenant_id, kept.key_id)
+    except KeyDestroyed:
+        return ERASED
+    except (VaultUnavailable, TimeoutError):
+        return ERASURE_UNKNOWN
+    return NOT_ERASED
 
 
 def _tenant_of(caller: Principal) -> TenantId:

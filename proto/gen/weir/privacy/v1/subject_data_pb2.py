@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"weir/privacy/v1/subject_data.proto\x12\x0fweir.privacy.v1\"s\n\x14\x45xportSubjectRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07subject\x18\x03 \x01(\x0b\x32#.weir.privacy.v1.SubjectIdentifiers\"=\n\x12SubjectIdentifiers\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\x15\n\ranonymous_ids\x18\x02 \x03(\t\"\x85\x01\n\x15\x45xportSubjectResponse\x12\x30\n\x06record\x18\x01 \x01(\x0b\x32\x1e.weir.privacy.v1.SubjectRecordH\x00\x12\x32\n\x07summary\x18\x02 \x01(\x0b\x32\x1f.weir.privacy.v1.SubjectSummaryH\x00\x42\x06\n\x04item\"B\n\rSubjectRecord\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x0c\n\x04json\x18\x03 \x01(\x0c\"k\n\x0eSubjectSummary\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xplanation\x18\x02 \x01(\t\x12\x33\n\nprocessing\x18\x03 \x03(\x0b\x32\x1f.weir.privacy.v1.ProcessingInfo\"[\n\x0eProcessingInfo\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x13\n\x0blegal_basis\x18\x03 \x01(\t\x12\x11\n\tretention\x18\x04 \x01(\t2v\n\x12SubjectDataService\x12`\n\rExportSubject\x12%.weir.privacy.v1.ExportSubjectRequest\x1a&.weir.privacy.v1.ExportSubjectResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"weir/privacy/v1/subject_data.proto\x12\x0fweir.privacy.v1\"s\n\x14\x45xportSubjectRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07subject\x18\x03 \x01(\x0b\x32#.weir.privacy.v1.SubjectIdentifiers\"R\n\x12SubjectIdentifiers\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\x15\n\ranonymous_ids\x18\x02 \x03(\t\x12\x13\n\x0bsubject_ids\x18\x03 \x03(\t\"\x85\x01\n\x15\x45xportSubjectResponse\x12\x30\n\x06record\x18\x01 \x01(\x0b\x32\x1e.weir.privacy.v1.SubjectRecordH\x00\x12\x32\n\x07summary\x18\x02 \x01(\x0b\x32\x1f.weir.privacy.v1.SubjectSummaryH\x00\x42\x06\n\x04item\"B\n\rSubjectRecord\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x0c\n\x04json\x18\x03 \x01(\x0c\"k\n\x0eSubjectSummary\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xplanation\x18\x02 \x01(\t\x12\x33\n\nprocessing\x18\x03 \x03(\x0b\x32\x1f.weir.privacy.v1.ProcessingInfo\"[\n\x0eProcessingInfo\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x13\n\x0blegal_basis\x18\x03 \x01(\t\x12\x11\n\tretention\x18\x04 \x01(\t2v\n\x12SubjectDataService\x12`\n\rExportSubject\x12%.weir.privacy.v1.ExportSubjectRequest\x1a&.weir.privacy.v1.ExportSubjectResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTSUBJECTREQUEST']._serialized_start=55
   _globals['_EXPORTSUBJECTREQUEST']._serialized_end=170
   _globals['_SUBJECTIDENTIFIERS']._serialized_start=172
-  _globals['_SUBJECTIDENTIFIERS']._serialized_end=233
-  _globals['_EXPORTSUBJECTRESPONSE']._serialized_start=236
-  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=369
-  _globals['_SUBJECTRECORD']._serialized_start=371
-  _globals['_SUBJECTRECORD']._serialized_end=437
-  _globals['_SUBJECTSUMMARY']._serialized_start=439
-  _globals['_SUBJECTSUMMARY']._serialized_end=546
-  _globals['_PROCESSINGINFO']._serialized_start=548
-  _globals['_PROCESSINGINFO']._serialized_end=639
-  _globals['_SUBJECTDATASERVICE']._serialized_start=641
-  _globals['_SUBJECTDATASERVICE']._serialized_end=759
+  _globals['_SUBJECTIDENTIFIERS']._serialized_end=254
+  _globals['_EXPORTSUBJECTRESPONSE']._serialized_start=257
+  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=390
+  _globals['_SUBJECTRECORD']._serialized_start=392
+  _globals['_SUBJECTRECORD']._serialized_end=458
+  _globals['_SUBJECTSUMMARY']._serialized_start=460
+  _globals['_SUBJECTSUMMARY']._serialized_end=567
+  _globals['_PROCESSINGINFO']._serialized_start=569
+  _globals['_PROCESSINGINFO']._serialized_end=660
+  _globals['_SUBJECTDATASERVICE']._serialized_start=662
+  _globals['_SUBJECTDATASERVICE']._serialized_end=780
 # @@protoc_insertion_point(module_scope)

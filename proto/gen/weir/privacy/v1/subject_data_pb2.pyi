@@ -17,12 +17,14 @@ class ExportSubjectRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[SubjectIdentifiers, _Mapping]] = ...) -> None: ...
 
 class SubjectIdentifiers(_message.Message):
-    __slots__ = ("user_ids", "anonymous_ids")
+    __slots__ = ("user_ids", "anonymous_ids", "subject_ids")
     USER_IDS_FIELD_NUMBER: _ClassVar[int]
     ANONYMOUS_IDS_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_IDS_FIELD_NUMBER: _ClassVar[int]
     user_ids: _containers.RepeatedScalarFieldContainer[str]
     anonymous_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., anonymous_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    subject_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., anonymous_ids: _Optional[_Iterable[str]] = ..., subject_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExportSubjectResponse(_message.Message):
     __slots__ = ("record", "summary")

@@ -1,7 +1,8 @@
 """``fin.geo_impossible``: two places that no one can travel between (catalogue rule 2).
 
 The distance is a lower bound: great-circle distance less 1.64 times both radii, since a reported radius holds the device with
-67 % and 1.64 of it with 95 %. The time gets half an hour, since fixes are not exact to the minute.
+67 % and 1.64 of it with 95 %, and less the diagonal of a cell, since places on the log are rounded to 0.1 degree. The time gets
+half an hour, since fixes are not exact to the minute.
 
 Left for later: home places (a family in two cities), learnt from 30 days of fixes.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any, Final
+
+from weir_common.privacy.coarse_places import CELL_DIAGONAL_KM
 
 from weir_anomaly.domain.entity import Entity, entity
 from weir_anomaly.domain.event import Event, instant
@@ -51,11 +54,11 @@ class GeoImpossible(Rule):
     """See the module."""
 
     name = "fin.geo_impossible"
-    version = 1
+    version = 2
     family = "financial"
     title = "Two places no one can travel between"
     decides = (
-        "Two fixes of one user lie at least 300 km apart (less their radii) and would need more than 900 km/h, "
+        "Two fixes of one user lie at least 300 km apart (less their radii and the rounding of places) and would need more than 900 km/h, "
         "half an hour granted."
     )
     wakes = frozenset(
@@ -128,7 +131,7 @@ def distance_km(one: Fix, other: Fix) -> float:
 
 def _judge(one: Fix, new: Fix, event: Event, key: Entity) -> Hit | None:
     distance = distance_km(one, new)
-    bound = max(0.0, distance - RADIUS_FACTOR * (one.radius + new.radius))
+    bound = max(0.0, distance - RADIUS_FACTOR * (one.radius + new.radius) - CELL_DIAGONAL_KM)
     hours = abs(new.at - one.at) / 3600
     speed = bound / (hours + GRACE_HOURS)
     if speed <= SPEED_KMH or bound < DISTANCE_KM:

@@ -57,8 +57,7 @@ async def _plant(seed: str, tenant: str | None, values: int, out: Path, *, wait:
         if wait:
             for request_id in planting.exports:
                 await wait_until_exported(opened, request_id)
-            kept = [one for one in planting.planted if one.kept]
-            await wait_until_arrived(mesh, opened, len(planting.event_ids), kept, since)
+            await wait_until_arrived(mesh, opened, len(planting.event_ids), planting.arrivals, since)
     return planting
 
 

@@ -54,6 +54,11 @@ class Planting:
     answers: Counter[int] = field(default_factory=Counter)
     exports: list[str] = field(default_factory=list)
 
+    @property
+    def arrivals(self) -> list[Planted]:
+        """What stands for the accepted events until they are everywhere: their ids, which stay open when values are sealed."""
+        return [Planted(f"event-{number}", one, "open: event_id") for number, one in enumerate(self.event_ids)]
+
 
 async def plant(door: FrontDoor, seed: str, values: int) -> Planting:
     """Send ``values`` values that the mesh keeps, then those that it must forget. Raises `PlantFaultError`, httpx and gRPC errors."""
