@@ -25,6 +25,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
+    CONSENT_HEADER,
     EVENT_ID_HEADER,
     EVENT_SUBTYPE_HEADER,
     EVENT_TYPE_HEADER,
@@ -241,6 +242,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             partition=message.partition,
             offset=message.offset,
             payload=payload,
+            refused=_text(headers.get(CONSENT_HEADER)),
         )
 
     async def _write(self) -> None:

@@ -111,6 +111,8 @@ class ArchivedRecord(msgspec.Struct, frozen=True, gc=False):
     offset: int
     payload: bytes
     """The record's value, JSON as it was accepted."""
+    refused: str | None = None
+    """The consents that its subject refused, as `weir_common.consent` writes them; None for none."""
 
 
 @dataclass(frozen=True, slots=True)

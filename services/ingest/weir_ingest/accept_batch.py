@@ -15,11 +15,13 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from weir_common.consent import header_value
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
+    CONSENT_HEADER,
     EVENT_SUBTYPE_HEADER,
     EVENT_TYPE_HEADER,
     SCHEMA_VERSION_HEADER,
@@ -35,7 +37,7 @@ from weir_common.telemetry import meter, traceparent_of
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import Receipt, receipt_consent
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import Book, Drift, EventLog, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
@@ -111,6 +113,16 @@ class AcceptBatch:
             "weir.ingest.schema.versions",
             unit="{event}",
             description="Valid events by the version in which they were sent",
+        )
+        self._refusals = create.create_counter(
+            "weir.ingest.consent.refusals",
+            unit="{event}",
+            description="Accepted events whose subject refused a consent",
+        )
+        self._withheld = create.create_counter(
+            "weir.ingest.consent.withheld",
+            unit="{event}",
+            description="Accepted events that a purpose does not get, for a consent that was refused",
         )
         self._receipt_faults = create.create_counter(
             "weir.ingest.receipt.failures", unit="{batch}", description="Receipt look-ups or writes that failed"
@@ -250,13 +262,23 @@ class AcceptBatch:
         receipts: dict[EventId, Receipt] = {}
         for (index, event), outcome in zip(fresh.items(), outcomes, strict=True):
             if isinstance(outcome, Position):
-                receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at)
+                consent = receipt_consent(event.refused)
+                receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at, consent)
                 receipts[event.event_id] = receipt
                 results[index] = EventResult(index, Status.ACCEPTED, event.event_id, receipt)
             else:
                 results[index] = EventResult(index, Status.UNAVAILABLE, event.event_id)
+        self._count_refusals(tenant_id, receipts.values())
         await self._remember(tenant_id, receipts)
         return results
+
+    def _count_refusals(self, tenant_id: TenantId, receipts: Iterable[Receipt]) -> None:
+        refusals = Counter(receipt.consent for receipt in receipts if receipt.consent is not None)
+        for consent, count in refusals.items():
+            for refused in consent.refused:
+                self._refusals.add(count, {"weir.tenant.id": tenant_id, "weir.consent": refused})
+            for purpose in consent.withheld:
+                self._withheld.add(count, {"weir.tenant.id": tenant_id, "weir.purpose": purpose})
 
     @staticmethod
     def _record(
@@ -281,6 +303,7 @@ class AcceptBatch:
                     EVENT_SUBTYPE_HEADER: event.event_subtype,
                     SCHEMA_VERSION_HEADER: event.schema_version,
                     ACCEPTED_AT_HEADER: accepted_at,
+                    **({CONSENT_HEADER: header_value(event.refused)} if event.refused else {}),
                 },
             ),
         )

@@ -64,7 +64,15 @@ SCHEMA: Final = Schema(
     NestedField(9, "partition", IntegerType(), required=True),
     NestedField(10, "offset", LongType(), required=True),
     NestedField(11, "payload", StringType(), required=True),
+    NestedField(
+        12,
+        "refused_consents",
+        StringType(),
+        required=False,
+        doc="what the subject refused, e.g. analytics,tracking: not to be used for what asks for it; null for nothing, and in files older than the column",
+    ),
 )
+"""New columns go to the end, optional: `open_table` adds them to a table that lacks them, and old files read as null."""
 PARTITIONS: Final = PartitionSpec(
     PartitionField(source_id=1, field_id=1000, transform=IdentityTransform(), name="tenant_id"),
     PartitionField(source_id=7, field_id=1001, transform=DayTransform(), name="accepted_day"),
@@ -82,7 +90,15 @@ PROPERTIES: Final = {
     "write.metadata.metrics.column.payload": "none",
     "write.metadata.metrics.column.event_id": "none",
 }
-DICTIONARY_COLUMNS: Final = ["tenant_id", "event_type", "event_subtype", "subject", "schema_version", "partition"]
+DICTIONARY_COLUMNS: Final = [
+    "tenant_id",
+    "event_type",
+    "event_subtype",
+    "subject",
+    "schema_version",
+    "partition",
+    "refused_consents",
+]
 COMPRESSION_LEVEL: Final = 1
 """Of zstd, on 7 KB events: level 1 costs half the CPU of level 3 for a tenth more bytes."""
 
@@ -111,14 +127,25 @@ def open_table(catalogue: SqlCatalog, name: str) -> Table:
         )
     except TableAlreadyExistsError:
         table = catalogue.load_table(identifier)
-    missing = {key: value for key, value in PROPERTIES.items() if table.properties.get(key) != value}
-    if missing:
-        try:
-            with table.transaction() as transaction:
-                transaction.set_properties(missing)
-        except CommitFailedException as error:
+    if _is_as_described(table):
+        return table
+    try:
+        with table.transaction() as transaction:
+            transaction.set_properties(PROPERTIES)
+            with transaction.update_schema() as schema:
+                schema.union_by_name(SCHEMA)
+    except CommitFailedException as error:
+        table = catalogue.load_table(identifier)
+        if not _is_as_described(table):  # else another process that starts was first with the same change
             raise ArchiveConflict(f"{name}: another process changes the table just now: {error}") from error
     return table
+
+
+def _is_as_described(table: Table) -> bool:
+    """It may have more: columns of a newer version, whose processes run beside ours during a deployment."""
+    return (
+        set(SCHEMA.column_names) <= set(table.schema().column_names) and PROPERTIES.items() <= table.properties.items()
+    )
 
 
 @contextlib.contextmanager
@@ -148,7 +175,7 @@ class IcebergArchive:
         self._kept_snapshots = kept_snapshots
         self._expire_every_commits = expire_every_commits
         self._commits = 0
-        self._arrow_schema = table.schema().as_arrow()
+        self._arrow_schema = table.schema().select(*SCHEMA.column_names).as_arrow()
         self._open: dict[tuple[TenantId, int], _OpenFile] = {}
         self._closed: list[DataFile] = []
         self._accepted_until: Microseconds | None = None
@@ -419,6 +446,7 @@ def _batch(records: Sequence[ArchivedRecord], schema: pa.Schema) -> pa.RecordBat
         pa.array([record.partition for record in records], pa.int32()),
         pa.array([record.offset for record in records], pa.int64()),
         _texts([record.payload for record in records]),
+        pa.array([record.refused for record in records], pa.string()),
     ]
     return pa.RecordBatch.from_arrays(
         [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema

@@ -1,4 +1,7 @@
-"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → ``partition offset accepted_at``, with the window as time to live."""
+"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → ``partition offset accepted_at``, with the window as time to live.
+
+Where consents were refused, their initials follow: three bytes at most, and what they withhold is worked out again.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from weir_common.consent import Consent
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.topics import EVENTS
 
-from weir_ingest.domain.receipt import Receipt
+from weir_ingest.domain.receipt import Receipt, receipt_consent
 
 # A script, since one command of many keys costs the client a fifth of as many commands in a pipeline.
 _SAVE = """
@@ -19,6 +23,8 @@ for i = 1, #KEYS do
   redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1], 'NX')
 end
 """
+
+_BY_INITIAL = {consent[0]: consent for consent in Consent}
 
 
 class ValkeyReceipts:
@@ -42,7 +48,7 @@ class ValkeyReceipts:
     async def save(self, tenant_id: TenantId, receipts: Mapping[EventId, Receipt]) -> None:
         """See ``ReceiptStore.save``."""
         keys = [_key(tenant_id, event_id) for event_id in receipts]
-        values = [f"{receipt.partition} {receipt.offset} {receipt.accepted_at}" for receipt in receipts.values()]
+        values = [_value(receipt) for receipt in receipts.values()]
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._save(keys=keys, args=[self._ttl_seconds, *values])
@@ -54,7 +60,15 @@ def _key(tenant_id: TenantId, event_id: EventId) -> str:
     return f"receipt:{tenant_id}:{event_id}"
 
 
+def _value(receipt: Receipt) -> str:
+    value = f"{receipt.partition} {receipt.offset} {receipt.accepted_at}"
+    if receipt.consent is None:
+        return value
+    return f"{value} {''.join(consent[0] for consent in receipt.consent.refused)}"
+
+
 def _parse(value: bytes | str) -> Receipt:
     text = value.decode() if isinstance(value, bytes) else value
-    partition, offset, accepted_at = text.split(" ", 2)
-    return Receipt(EVENTS, int(partition), int(offset), accepted_at)
+    partition, offset, accepted_at, *initials = text.split(" ")
+    refused = frozenset(_BY_INITIAL[initial] for initial in "".join(initials))
+    return Receipt(EVENTS, int(partition), int(offset), accepted_at, receipt_consent(refused))

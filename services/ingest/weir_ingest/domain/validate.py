@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from weir_common.consent import NOTHING, Refused
 from weir_common.events import EventRejected, decode_event, encode_event, errors_of, repeats_a_name, subject_of
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.problems import FieldError
 
+from weir_ingest.domain.consent import refused_by
 from weir_ingest.domain.quarantine import Refusal, refusal_of
 
 _MAX_GOT = 120
@@ -30,6 +32,7 @@ class ValidEvent(msgspec.Struct, frozen=True, gc=False):
     sent_version: str
     schema_version: str
     unknown: tuple[str, ...] = ()
+    refused: Refused = NOTHING
 
 
 class InvalidEvent(msgspec.Struct, frozen=True):
@@ -65,6 +68,7 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
         sent_version=decoded.sent_version,
         schema_version=event.schema_version,
         unknown=decoded.unknown,
+        refused=refused_by(event),
     )
 
 

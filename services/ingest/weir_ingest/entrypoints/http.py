@@ -52,6 +52,9 @@ def ingest_router(receipts: ReceiptStore, positions: Positions, drift: DriftStor
 
         `fates`: scored, checked by the rules, counted on the dashboard, archived; each `done`, `pending`, or `unknown` while the
         service that does it does not answer.
+
+        `receipt.consent`, where the event's subject refused a consent: what was `refused`, and the purposes from which the event
+        is `withheld`.
         """
         tenant_id = _tenant_of(caller)
         try:
