@@ -157,7 +157,7 @@ async def test_every_combination_is_routed_as_the_subject_said(
     async def balanced() -> Any:
         books = (await gateway.client.get("/api/v2/ops/ledger", headers=shop.headers)).json()
         done = books["consumers"].values()
-        return books["balanced"] and len(done) >= 3 and all(each["applied"] == len(refused) for each in done)
+        return books["balanced"] and len(done) == 4 and all(each["applied"] == len(refused) for each in done)
 
     assert await until(60, balanced)
 

@@ -12,7 +12,7 @@ from weir_common.ids import TenantId
 from weir_tenant_admin.domain.ledger import Done, Minute, balance
 from weir_tenant_admin.ports import Clock, LedgerSource
 
-CONSUMERS = ("analytics.books", "anomaly.rules", "fraud.score")
+CONSUMERS = ("analytics.books", "analytics.lake.events", "anomaly.rules", "fraud.score")
 """Those that must deal with every accepted event."""
 
 

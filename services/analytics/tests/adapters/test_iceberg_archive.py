@@ -257,6 +257,23 @@ def test_recent_ids_are_those_of_our_partitions_since_then(open_archive: OpenArc
     assert list(archive.recent_ids(set(), 0)) == []
 
 
+def test_committed_records_are_counted_by_tenant_and_minute_within_ranges_of_offsets(open_archive: OpenArchive) -> None:
+    archive = open_archive()
+    assert archive.count({0: (0, 9)}, 0) == {}
+    archive.write(records(0, 30, 59, 60) + records(61, tenant="u") + records(30, 31, partition=1))
+    archive.commit({0: 0, 1: 0}, {0: 62, 1: 32})
+    archive.write(records(70))
+    assert archive.count({0: (0, 100), 1: (0, 31)}, 0) == {
+        ("t", "2026-11-25T12:00"): 4,
+        ("t", "2026-11-25T12:01"): 1,
+        ("u", "2026-11-25T12:01"): 1,
+    }
+    assert archive.count({0: (59, 61)}, 0) == {("t", "2026-11-25T12:00"): 1, ("t", "2026-11-25T12:01"): 1}
+    assert archive.count({0: (0, 100)}, NOON + 61 * SECOND) == {("u", "2026-11-25T12:01"): 1}
+    assert archive.count({}, 0) == archive.count({7: (0, 100)}, 0) == {}
+    archive.abandon()
+
+
 def test_metadata_stay_bounded_and_nothing_is_lost(
     tmp_path: Path, catalogue: SqlCatalog, open_archive: OpenArchive
 ) -> None:
