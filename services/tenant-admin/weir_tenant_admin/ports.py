@@ -288,3 +288,12 @@ class LedgerSource(Protocol):
     async def sides(self, tenant_id: TenantId, since: datetime) -> Sequence[LedgerSides]:
         """By minute, ascending; minutes in which nothing happened are left out."""
         ...
+
+
+class MinuteStore(Protocol):
+    """Keeps counts by tenant and minute."""
+
+    async def forget(self, tenant_id: TenantId, before: datetime, *, limit: int) -> int:
+        """Delete some of the counts of minutes before then, at most ``limit`` of a kind; how many were. ``RetryError`` when the
+        store does not answer."""
+        ...

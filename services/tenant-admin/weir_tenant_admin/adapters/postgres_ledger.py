@@ -10,6 +10,7 @@ import asyncpg
 from weir_common.ids import TenantId
 from weir_common.postgres import Connection, tenant_transaction
 
+from weir_tenant_admin.adapters.postgres_service_levels import forget_minutes
 from weir_tenant_admin.domain.ledger import Done
 from weir_tenant_admin.ports import LedgerSides
 
@@ -83,3 +84,7 @@ class PostgresLedger:
             LedgerSides(minute, fates[minute].pop(RECEIVED, 0), fates[minute], done[minute])
             for minute in sorted({*fates, *done})
         ]
+
+    async def forget(self, tenant_id: TenantId, before: datetime, *, limit: int) -> int:
+        """See ``MinuteStore.forget``."""
+        return await forget_minutes(self._pool, tenant_id, ("ledger_door", "ledger_consumer"), before, limit=limit)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from weir_tenant_admin.domain.error_budget import NOTHING, Counts
+from weir_tenant_admin.domain.ledger import ACCEPTED, SETTLED_AFTER, Minute
 
 BAD_MINUTE_SHARE = 0.05
 BAD_MINUTE_REQUESTS = 20
@@ -123,3 +124,46 @@ def good_minute_counts(minutes: Iterable[FreshnessMinute]) -> Counts:
         valid += minute.watched != 0
         good += minute.watched != 0 and minute.watched & minute.late == 0
     return Counts(good, valid)
+
+
+ARCHIVE = "analytics.lake.events"
+ARCHIVED_AFTER = timedelta(hours=1)
+"""For so long an event that the archive lacks counts as there if another consumer has found it: the log still holds it, and the
+archive may have been away. Later only the archive's word counts, since the log forgets."""
+
+
+def settled(minutes: Iterable[Minute], now: datetime) -> list[Minute]:
+    """Those that are old enough to be judged and in which anything came in, or was done without having come in."""
+    return [
+        minute
+        for minute in minutes
+        if now - minute.minute >= SETTLED_AFTER
+        and (minute.received or any(done.events for done in minute.consumers.values()))
+    ]
+
+
+def found_counts(minutes: Iterable[Minute], now: datetime) -> Counts:
+    """Acknowledged events, and those of them that are still there."""
+    total = NOTHING
+    for minute in minutes:
+        total += _found(minute, now)
+    return total
+
+
+def whole_minute_counts(minutes: Iterable[Minute], now: datetime) -> Counts:
+    """Minutes in which something was acknowledged, and those of them of which nothing is missing."""
+    counts = [each for minute in minutes if (each := _found(minute, now)).valid]
+    return Counts(sum(each.bad == 0 for each in counts), len(counts))
+
+
+def balanced_counts(minutes: Iterable[Minute]) -> Counts:
+    """Minutes, and those of them that balance."""
+    balanced = [minute.balanced for minute in minutes]
+    return Counts(sum(balanced), len(balanced))
+
+
+def _found(minute: Minute, now: datetime) -> Counts:
+    acknowledged = minute.fates.get(ACCEPTED, 0)
+    witnesses = (ARCHIVE,) if now - minute.minute >= ARCHIVED_AFTER else tuple(minute.consumers)
+    found = max((minute.consumers[name].events for name in witnesses if name in minute.consumers), default=0)
+    return Counts(min(found, acknowledged), acknowledged)
