@@ -10,7 +10,7 @@ import pytest
 from weir_common.ids import TenantId
 from weir_tenant_admin.domain.ledger import SETTLED_AFTER, Done
 from weir_tenant_admin.domain.service_levels import ARCHIVE, ARCHIVED_AFTER, FreshnessMinute, RequestMinute
-from weir_tenant_admin.ports import LedgerSides
+from weir_tenant_admin.ports import LedgerDigest, LedgerSides
 from weir_tenant_admin.read_ledger import CONSUMERS
 from weir_tenant_admin.report_service_levels import Indicator, ServiceLevelReport
 
@@ -36,11 +36,17 @@ class NoRequests:
 
 
 class Books:
-    def __init__(self, *sides: LedgerSides) -> None:
-        self._sides = sides
+    """``even``: told as a number only, as the store does with most."""
 
-    async def sides(self, tenant_id: TenantId, since: datetime) -> Sequence[LedgerSides]:
-        return [side for side in self._sides if side.minute >= since]
+    def __init__(self, *sides: LedgerSides, even: Sequence[tuple[datetime, int]] = ()) -> None:
+        self._sides = sides
+        self._even = even
+
+    async def digest(self, tenant_id: TenantId, since: datetime, consumers: Sequence[str]) -> LedgerDigest:
+        assert tuple(consumers) == CONSUMERS
+        return LedgerDigest(
+            [one for one in self._even if one[0] >= since], [side for side in self._sides if side.minute >= since]
+        )
 
 
 def minute(ago: timedelta, accepted: int = 10, **done: int) -> LedgerSides:
@@ -50,8 +56,10 @@ def minute(ago: timedelta, accepted: int = 10, **done: int) -> LedgerSides:
     return LedgerSides(NOW - ago, accepted + 1, {"accepted": accepted, "invalid": 1}, consumers)
 
 
-async def indicators(*sides: LedgerSides, timeframe: timedelta = timedelta(days=1)) -> dict[str, Indicator]:
-    report = await ServiceLevelReport(NoRequests(), Books(*sides), lambda: NOW)(TENANT, timeframe)
+async def indicators(
+    *sides: LedgerSides, timeframe: timedelta = timedelta(days=1), even: Sequence[tuple[datetime, int]] = ()
+) -> dict[str, Indicator]:
+    report = await ServiceLevelReport(NoRequests(), Books(*sides, even=even), lambda: NOW)(TENANT, timeframe)
     return {indicator.objective.name: indicator for indicator in report.indicators}
 
 
@@ -73,6 +81,15 @@ async def test_books_that_balance_meet_both() -> None:
     assert shown(found["durability"]) == ("met", 15, 15)
     assert shown(found["correctness"]) == ("met", 2, 2)
     assert found["correctness"].burn["3d"] == 0
+
+
+async def test_minutes_in_which_nothing_is_amiss_count_as_such() -> None:
+    even = [(NOW - LATE, 10), (NOW - LONG_AGO, 5), (NOW - LONG_AGO - timedelta(minutes=1), 0), (NOW, 99)]
+    found = await indicators(minute(LATE + timedelta(minutes=1), fraud=9), even=even)
+    assert shown(found["durability"]) == ("met", 25, 25)
+    assert found["durability"].by_minute is not None
+    assert found["durability"].by_minute.valid == 3, "nothing was acknowledged in one of them"
+    assert shown(found["correctness"]) == ("missed", 3, 4)
 
 
 async def test_a_minute_that_is_still_being_done_is_not_judged() -> None:

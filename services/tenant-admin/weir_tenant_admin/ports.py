@@ -290,6 +290,23 @@ class LedgerSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerDigest:
+    """A tenant's minutes, where those in which nothing is amiss are only counted: a month has 43,200."""
+
+    even: Sequence[tuple[datetime, int]]
+    """Minute and acknowledged events; each has a fate, and each consumer did exactly these."""
+    uneven: Sequence[LedgerSides]
+
+
+class LedgerDigests(Protocol):
+    """The books for who asks about long times."""
+
+    async def digest(self, tenant_id: TenantId, since: datetime, consumers: Sequence[str]) -> LedgerDigest:
+        """``consumers``: those that must deal with every acknowledged event."""
+        ...
+
+
 class MinuteStore(Protocol):
     """Keeps counts by tenant and minute."""
 

@@ -11,27 +11,28 @@ from weir_common.ids import TenantId
 
 from weir_tenant_admin.domain.error_budget import Budget, Counts, budget, burn_rate
 from weir_tenant_admin.domain.latency import quantile
-from weir_tenant_admin.domain.ledger import Minute
 from weir_tenant_admin.domain.service_levels import (
     AVAILABILITY,
     CORRECTNESS,
     DURABILITY,
     FRAUD_LATENCY,
     FRESHNESS,
+    BooksMinute,
     FreshnessMinute,
     Objective,
     RequestMinute,
     balanced_counts,
     found_counts,
     good_minute_counts,
+    judged,
     minute_counts,
     request_counts,
     second_counts,
     settled,
     whole_minute_counts,
 )
-from weir_tenant_admin.ports import Clock, LedgerSides, LedgerSource, ServiceLevelSource
-from weir_tenant_admin.read_ledger import balanced_sides
+from weir_tenant_admin.ports import Clock, LedgerDigest, LedgerDigests, ServiceLevelSource
+from weir_tenant_admin.read_ledger import CONSUMERS, balanced_sides
 
 FRAUD_ROUTES = ("/api/v2/ml/inference/fraud",)
 VISIBLE_IN = "analytics"
@@ -100,7 +101,7 @@ class Report:
 class ServiceLevelReport:
     """Reads the minutes once, as far back as the longest burn window needs, and slices them."""
 
-    def __init__(self, source: ServiceLevelSource, ledger: LedgerSource, clock: Clock) -> None:
+    def __init__(self, source: ServiceLevelSource, ledger: LedgerDigests, clock: Clock) -> None:
         self._source = source
         self._ledger = ledger
         self._clock = clock
@@ -113,7 +114,7 @@ class ServiceLevelReport:
         requests = await self._source.request_minutes(tenant_id, earliest, routes=None, fast_within="5s")
         fraud = await self._source.request_minutes(tenant_id, earliest, routes=FRAUD_ROUTES, fast_within="50ms")
         freshness = await self._source.freshness_minutes(tenant_id, earliest, VISIBLE_IN)
-        books = await self._ledger.sides(tenant_id, earliest)
+        books = await self._ledger.digest(tenant_id, earliest, CONSUMERS)
         latency = await self._source.latency_histogram(tenant_id, since, routes=None)
         fraud_latency = await self._source.latency_histogram(tenant_id, since, routes=FRAUD_ROUTES)
         indicators = await asyncio.to_thread(_indicators, requests, fraud, freshness, books, since, now)
@@ -124,11 +125,13 @@ def _indicators(
     requests: Sequence[RequestMinute],
     fraud: Sequence[RequestMinute],
     freshness: Sequence[FreshnessMinute],
-    books: Sequence[LedgerSides],
+    books: LedgerDigest,
     since: datetime,
     now: datetime,
 ) -> list[Indicator]:
-    minutes = settled((balanced_sides(sides, now) for sides in books), now)
+    even = (BooksMinute(minute, acknowledged, acknowledged, balanced=True) for minute, acknowledged in books.even)
+    uneven = (judged(balanced_sides(sides, now), now) for sides in books.uneven)
+    minutes = settled((*even, *uneven), now)
     return [
         request_indicator(AVAILABILITY, requests, since, now),
         request_indicator(FRAUD_LATENCY, fraud, since, now),
@@ -186,13 +189,13 @@ def _freshness_indicator(minutes: Sequence[FreshnessMinute], since: datetime, no
     )
 
 
-def _durability_indicator(minutes: Sequence[Minute], since: datetime, now: datetime) -> Indicator:
+def _durability_indicator(minutes: Sequence[BooksMinute], since: datetime, now: datetime) -> Indicator:
     window = [minute for minute in minutes if minute.minute >= since]
     return Indicator(
         objective=DURABILITY,
         unit="events",
-        counts=found_counts(window, now),
-        by_minute=whole_minute_counts(window, now),
+        counts=found_counts(window),
+        by_minute=whole_minute_counts(window),
         budget=None,
         budget_by_minute=None,
         burn=dict.fromkeys(BURN_WINDOWS),
@@ -200,7 +203,7 @@ def _durability_indicator(minutes: Sequence[Minute], since: datetime, now: datet
     )
 
 
-def _correctness_indicator(minutes: Sequence[Minute], since: datetime, now: datetime) -> Indicator:
+def _correctness_indicator(minutes: Sequence[BooksMinute], since: datetime, now: datetime) -> Indicator:
     counts = balanced_counts(minute for minute in minutes if minute.minute >= since)
     left = budget(counts, CORRECTNESS.target, (now - since).total_seconds())
     return Indicator(

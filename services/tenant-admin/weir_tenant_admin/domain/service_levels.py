@@ -132,38 +132,46 @@ ARCHIVED_AFTER = timedelta(hours=1)
 archive may have been away. Later only the archive's word counts, since the log forgets."""
 
 
-def settled(minutes: Iterable[Minute], now: datetime) -> list[Minute]:
-    """Those that are old enough to be judged and in which anything came in, or was done without having come in."""
-    return [
-        minute
-        for minute in minutes
-        if now - minute.minute >= SETTLED_AFTER
-        and (minute.received or any(done.events for done in minute.consumers.values()))
-    ]
+@dataclass(frozen=True, slots=True)
+class BooksMinute:
+    """What the ledger says of a minute, as much of it as the indicators need."""
+
+    minute: datetime
+    acknowledged: int
+    found: int
+    """Of the acknowledged events, those that are still there."""
+    balanced: bool
 
 
-def found_counts(minutes: Iterable[Minute], now: datetime) -> Counts:
-    """Acknowledged events, and those of them that are still there."""
-    total = NOTHING
-    for minute in minutes:
-        total += _found(minute, now)
-    return total
-
-
-def whole_minute_counts(minutes: Iterable[Minute], now: datetime) -> Counts:
-    """Minutes in which something was acknowledged, and those of them of which nothing is missing."""
-    counts = [each for minute in minutes if (each := _found(minute, now)).valid]
-    return Counts(sum(each.bad == 0 for each in counts), len(counts))
-
-
-def balanced_counts(minutes: Iterable[Minute]) -> Counts:
-    """Minutes, and those of them that balance."""
-    balanced = [minute.balanced for minute in minutes]
-    return Counts(sum(balanced), len(balanced))
-
-
-def _found(minute: Minute, now: datetime) -> Counts:
+def judged(minute: Minute, now: datetime) -> BooksMinute:
+    """From both sides of the books."""
     acknowledged = minute.fates.get(ACCEPTED, 0)
     witnesses = (ARCHIVE,) if now - minute.minute >= ARCHIVED_AFTER else tuple(minute.consumers)
     found = max((minute.consumers[name].events for name in witnesses if name in minute.consumers), default=0)
-    return Counts(min(found, acknowledged), acknowledged)
+    return BooksMinute(minute.minute, acknowledged, min(found, acknowledged), minute.balanced)
+
+
+def settled(minutes: Iterable[BooksMinute], now: datetime) -> list[BooksMinute]:
+    """Those that are old enough to be judged."""
+    return [minute for minute in minutes if now - minute.minute >= SETTLED_AFTER]
+
+
+def found_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Acknowledged events, and those of them that are still there."""
+    good = valid = 0
+    for minute in minutes:
+        good += minute.found
+        valid += minute.acknowledged
+    return Counts(good, valid)
+
+
+def whole_minute_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Minutes in which something was acknowledged, and those of them of which nothing is missing."""
+    whole = [minute.found == minute.acknowledged for minute in minutes if minute.acknowledged]
+    return Counts(sum(whole), len(whole))
+
+
+def balanced_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Minutes with traffic, and those of them that balance."""
+    balanced = [minute.balanced for minute in minutes]
+    return Counts(sum(balanced), len(balanced))
