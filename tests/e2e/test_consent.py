@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from itertools import product
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from weir_analytics.adapters.iceberg_archive import open_catalogue, open_table
 from weir_analytics.entrypoints.verify import verify
@@ -115,6 +117,13 @@ async def test_every_combination_is_routed_as_the_subject_said(
     assert document["left_out"]["analytics_refused"] == 2 * (everybody - measured)
     assert document["left_out"]["tracking_refused"] == 2 * sum(each["tracking"] is False for each in consents)
 
+    # the door's own count, by tenant and purpose
+    counted = await withheld_at_the_door(mesh, shop.tenant_id)
+    assert counted == {
+        purpose: 2 * sum(any(each[name] is False and purpose in WITHHELD[name] for name in NAMES) for each in consents)
+        for purpose in ("behaviour", "people", "marketing")
+    }
+
     # no session of whoever refused, no trace of their device
     devices = {
         row["device"]
@@ -160,6 +169,15 @@ async def test_every_combination_is_routed_as_the_subject_said(
         return books["balanced"] and len(done) == 4 and all(each["applied"] == len(refused) for each in done)
 
     assert await until(60, balanced)
+
+
+async def withheld_at_the_door(mesh: Mesh, tenant: str) -> dict[str, int]:
+    """Purpose → events that it does not get, as ingest exposes it."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        page = (await client.get(f"http://127.0.0.1:{mesh.port('ingest-http')}/metrics")).text
+    lines = re.findall(r"^weir_ingest_consent_withheld_total\{(.*)\} (\S+)$", page, re.MULTILINE)
+    labelled = [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines]
+    return {labels["weir_purpose"]: int(value) for labels, value in labelled if labels["weir_tenant_id"] == tenant}
 
 
 def archive(settings: AnalyticsSettings, tenant: str, expected: int) -> dict[str, str | None] | None:
