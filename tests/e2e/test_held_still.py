@@ -47,10 +47,10 @@ async def _counted(gateway: Gateway, shop: Any) -> bool:
     answer = await gateway.client.post("/api/v2/events/batch", json={"events": [event]}, headers=shop.headers)
     if answer.status_code != 202:
         return False
-    for _ in range(20):
+    for _ in range(90):
         books = (await gateway.client.get("/api/v2/ops/ledger", headers=shop.headers)).json()
         done = [consumer["applied"] for consumer in books.get("consumers", {}).values()]
-        if len(done) == 3 and min(done) >= 1:
+        if len(done) == 4 and min(done) >= 1:
             return True
         await asyncio.sleep(0.5)
     return False

@@ -47,6 +47,7 @@ async def test_the_dashboard_still_equals_the_recomputation(gateway: Gateway, me
         assert wrong == []
         assert await books_of(gateway, shop) == {
             "analytics.books": len(mine),
+            "analytics.lake.events": len(mine),
             "anomaly.rules": len(mine),
             "fraud.score": len(mine),
         }
@@ -55,7 +56,7 @@ async def test_the_dashboard_still_equals_the_recomputation(gateway: Gateway, me
 async def books_of(gateway: Gateway, shop: Any) -> dict[str, int]:
     """Different events that each consumer has dealt with, once the ledger says that nothing is on its way any more."""
     document: dict[str, Any] = {}
-    for _ in range(60):
+    for _ in range(180):
         answer = await gateway.client.get("/api/v2/ops/ledger", headers=shop.headers)
         document = answer.json()
         places = {one["place"] for minute in document["minutes"] for one in minute["differences"]}

@@ -7,7 +7,7 @@ The minute is that of the acceptance, ``2026-11-25T10:30`` (UTC): the same on bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -59,6 +59,10 @@ def door_record(entry: AtTheDoor) -> OutgoingRecord:
     )
 
 
+Counts = Mapping[tuple[str, str], Sequence[int]]
+"""(tenant, minute) → applied, duplicates, put aside."""
+
+
 def consumer_record(
     consumer: str, applied: Iterable[Record], duplicates: Iterable[Record], quarantined: Iterable[Record]
 ) -> OutgoingRecord | None:
@@ -69,12 +73,22 @@ def consumer_record(
             headers = record.headers
             key = (headers.get(TENANT_HEADER, b""), headers.get(ACCEPTED_AT_HEADER, b"")[:MINUTE_LENGTH])
             counts.setdefault(key, [0, 0, 0])[place] += 1
+    return counts_record(
+        consumer,
+        {
+            (tenant.decode("utf-8", "replace"), minute.decode("ascii", "replace")): numbers
+            for (tenant, minute), numbers in counts.items()
+            # What names no tenant is in nobody's books, and must not spoil the entry for the others.
+            if tenant
+        },
+    )
+
+
+def counts_record(consumer: str, counts: Counts) -> OutgoingRecord | None:
+    """An entry of what was counted already; None if nothing was."""
     if not counts:
         return None
-    rows = [
-        Applied(tenant.decode("utf-8", "replace"), minute.decode("ascii", "replace"), *numbers)
-        for (tenant, minute), numbers in counts.items()
-    ]
+    rows = [Applied(tenant, minute, *numbers) for (tenant, minute), numbers in counts.items()]
     return OutgoingRecord(
         topic=LEDGER,
         key=consumer.encode(),

@@ -21,7 +21,6 @@ def figures(events: Iterable[Event], outcomes: Mapping[str, str]) -> Figures:
     """Expected figures of one tenant from the events that were accepted and the outcome of each payment (by event id)."""
     unique = list({event["event_metadata"]["event_id"]: event for event in events}.values())
     orders = _orders(unique)
-    sessions = _sessions(unique)
     totals = [_money(order, "final_total") for order in orders]
     goods = [_money(order, "subtotal") for order in orders]
     categories: dict[str, Decimal] = defaultdict(Decimal)
@@ -32,7 +31,11 @@ def figures(events: Iterable[Event], outcomes: Mapping[str, str]) -> Figures:
             price = Decimal(str(line["pricing"]["sale_price"]))
             categories[_category(line)] += price * line.get("quantity", 1)
         countries[_country(context)] += _money(order, "final_total")
-    loads = sorted(load for event in unique if (load := _load(event)) is not None)
+    # Money counts whoever spends it; what people do is counted of those who did not refuse it.
+    measured = [event for event in unique if not _refuses(event, "analytics")]
+    known_again = [event for event in measured if not _refuses(event, "tracking")]
+    sessions = _sessions(known_again)
+    loads = sorted(load for event in measured if (load := _load(event)) is not None)
     declined = sum(outcome == "decline" for outcome in outcomes.values())
     return {
         "total_sales": str(sum(totals, Decimal(0))),
@@ -40,13 +43,14 @@ def figures(events: Iterable[Event], outcomes: Mapping[str, str]) -> Figures:
         "average_order_value": _divide(sum(goods, Decimal(0)), len(orders)),
         "sessions": len(sessions),
         "session_conversion_rate": [sum(sessions), len(sessions)],
-        "active_people": len({person for event in unique if (person := _person(event))}),
+        "active_people": len({person for event in known_again if (person := _person(event))}),
         "fraud_rate": [declined, len(outcomes)],
         "top_categories": [
             [name, str(amount)] for name, amount in sorted(categories.items(), key=lambda item: (-item[1], item[0]))[:5]
         ],
         "sales_by_country": {name: str(amount) for name, amount in sorted(countries.items())},
         "page_load_p95": loads[math.ceil(0.95 * len(loads)) - 1] if loads else None,
+        "refused": {name: sum(_refuses(event, name) for event in unique) for name in ("analytics", "tracking")},
     }
 
 
@@ -83,6 +87,7 @@ def dashboard_figures(document: Mapping[str, Any], currency: str) -> Figures:
             if figure["currency"] == currency
         },
         "page_load_p95": first("page_load_p95").get("value"),
+        "refused": {name: document["left_out"].get(f"{name}_refused", 0) for name in ("analytics", "tracking")},
     }
 
 
@@ -196,6 +201,12 @@ def _load(event: Event) -> float | None:
     interaction = (event["event_data"].get("business_context") or {}).get("interaction_context") or {}
     metrics = (interaction.get("page_context") or {}).get("page_load_metrics") or {}
     return metrics.get("largest_contentful_paint")
+
+
+def _refuses(event: Event, name: str) -> bool:
+    profile = (event["event_data"].get("user_context") or {}).get("user_profile") or {}
+    settings = (profile.get("preferences") or {}).get("privacy_settings") or {}
+    return settings.get(f"{name}_consent") is False
 
 
 def _person(event: Event) -> str:

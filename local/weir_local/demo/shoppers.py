@@ -148,6 +148,7 @@ class _Shopper:
         self.city, self.region = city, region
         self.lat, self.lon = round(lat + chance.uniform(-0.1, 0.1), 4), round(lon + chance.uniform(-0.1, 0.1), 4)
         self.postal_code = f"{chance.randrange(10_000, 99_999)}"
+        self.consents = _consents(random.Random(f"{seed}/consents"))
 
     def event(
         self,
@@ -205,6 +206,7 @@ class _Shopper:
                         "account_type": "standard",
                         "registration_date": _instant(self.registered),
                         "verification_status": "verified",
+                        **({"preferences": {"privacy_settings": self.consents}} if self.consents else {}),
                     },
                 },
                 "business_context": {
@@ -236,6 +238,14 @@ class _Shopper:
                 },
             },
         }
+
+
+def _consents(chance: random.Random) -> Event:
+    """Half of the households were never asked; of the others some refuse one thing or another."""
+    if chance.random() < 0.5:
+        return {}
+    refusals = {"tracking_consent": 0.3, "marketing_consent": 0.5, "analytics_consent": 0.2}
+    return {name: chance.random() >= share for name, share in refusals.items()}
 
 
 def _cart(basket: Basket, shopper: _Shopper) -> Event:

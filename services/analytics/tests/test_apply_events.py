@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,9 +16,13 @@ from hypothesis import strategies as st
 from weir_analytics.adapters.memory_books import MemoryBooks
 from weir_analytics.apply_events import apply_to_tenant, decode
 from weir_analytics.domain.catalogue import load_catalogue
+from weir_analytics.domain.metric import Figures
 from weir_analytics.domain.recompute import recompute
+from weir_analytics.domain.rollup import Rollup
 from weir_analytics.errors import UndecodableRecord
 from weir_analytics.read_dashboard import ReadDashboard
+from weir_common.consent import Purpose
+from weir_common.errors import QuarantineError
 from weir_common.ids import TenantId
 from weir_common.kafka.records import Record
 from weir_common.kafka.topics import DECISIONS, EVENTS
@@ -69,6 +75,14 @@ transactions = st.fixed_dictionaries(
     optional={"order_id": some("o1", "o2", 5, "")},
 )
 
+privacy_settings = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {},
+        optional={f"{name}_consent": some(True, False, False, None) for name in ("analytics", "marketing", "tracking")},
+    ),
+)
+
 
 @st.composite
 def events(draw: st.DrawFn) -> Json:
@@ -108,6 +122,9 @@ def events(draw: st.DrawFn) -> Json:
             ),
         },
     }
+    settings = draw(privacy_settings)
+    if settings is not None and event["event_data"]["user_context"] is not None:
+        event["event_data"]["user_context"]["user_profile"] = {"preferences": {"privacy_settings": settings}}
     if subtype == "purchase":
         event["event_data"]["business_context"] = {"transaction_context": draw(transactions)}
     else:
@@ -132,8 +149,17 @@ _NUMBERS = msgspec.json.Encoder(decimal_format="number")
 """Decimals as JSON numbers, as senders write them."""
 
 
+def refused(event: Json) -> set[str]:
+    user = event["event_data"].get("user_context") or {}
+    settings = ((user.get("user_profile") or {}).get("preferences") or {}).get("privacy_settings") or {}
+    return {name for name in ("analytics", "marketing", "tracking") if settings.get(f"{name}_consent") is False}
+
+
 def record(topic: str, value: Json, offset: int) -> Record:
+    """As ingest writes it."""
     event_id = value["event_id"] if topic == DECISIONS else value["event_metadata"]["event_id"]
+    refusals = set() if topic == DECISIONS else refused(value)
+    consent = {"weir-consent": ",".join(sorted(refusals)).encode()} if refusals else {}
     return Record(
         topic,
         0,
@@ -141,7 +167,7 @@ def record(topic: str, value: Json, offset: int) -> Record:
         1_705_314_600_000 + offset,
         b"",
         _NUMBERS.encode(value),
-        {"weir-tenant": TENANT.encode(), "weir-event-id": event_id.encode()},
+        {"weir-tenant": TENANT.encode(), "weir-event-id": event_id.encode(), **consent},
     )
 
 
@@ -187,6 +213,70 @@ async def test_a_repeat_older_than_the_window_does_not_sell_or_begin_a_session_a
     twice = (await ReadDashboard(CATALOGUE, books)(TENANT, START, START + timedelta(days=1))).figures
     del once["page_load_p95"], twice["page_load_p95"]  # a histogram cannot know whom it has counted
     assert twice == once
+
+
+async def figures_of(several: list[Json]) -> tuple[dict[str, Figures], Mapping[str, int]]:
+    """Every figure, and what they leave out."""
+    books = MemoryBooks()
+    for tenant_id, part in decode([record(EVENTS, event, n) for n, event in enumerate(several)]).items():
+        await apply_to_tenant(CATALOGUE, tenant_id, part, await books.of(tenant_id))
+    dashboard = await ReadDashboard(CATALOGUE, books)(TENANT, START, START + timedelta(days=1))
+    return dashboard.figures, dashboard.left_out
+
+
+def without_consents(event: Json) -> Json:
+    changed = copy.deepcopy(event)
+    (changed["event_data"]["user_context"] or {}).pop("user_profile", None)
+    return changed
+
+
+@given(st.lists(events(), max_size=25, unique_by=lambda event: event["event_metadata"]["event_id"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+async def test_a_refusal_changes_no_figure_of_the_trade_and_is_as_good_as_absence_in_the_others(
+    several: list[Json],
+) -> None:
+    """The figures with refused events equal, by purpose: trade and security those in which nobody refused anything; behaviour
+    and people those of a stream in which the events with the refusal never came."""
+    told, left_out = await figures_of(several)
+    open_, _ = await figures_of([without_consents(event) for event in several])
+    measured, _ = await figures_of([event for event in several if "analytics" not in refused(event)])
+    known_again, _ = await figures_of([event for event in several if not {"analytics", "tracking"} & refused(event)])
+    expected = {
+        Purpose.TRADE: open_,
+        Purpose.SECURITY: open_,
+        Purpose.BEHAVIOUR: measured,
+        Purpose.PEOPLE: known_again,
+    }
+    for metric in CATALOGUE:
+        assert told[metric.name] == expected[metric.purpose][metric.name], metric.name
+    for name in ("analytics", "tracking"):
+        assert left_out.get(f"{name}_refused", 0) == sum(name in refused(event) for event in several)
+
+
+@given(st.lists(events(), max_size=15, unique_by=lambda event: event["event_metadata"]["event_id"]))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+async def test_nothing_is_kept_by_which_a_subject_who_refused_would_be_known_again(several: list[Json]) -> None:
+    refusing = [event for event in several if {"analytics", "tracking"} & refused(event)]
+    parts = decode([record(EVENTS, event, n) for n, event in enumerate(refusing)])
+    for tenant_id, part in parts.items():
+        books = MemoryBooks()
+        await apply_to_tenant(CATALOGUE, tenant_id, part, await books.of(tenant_id))
+        assert not part.activities
+        assert part.events == len(refusing), "applied all the same"
+        seen = Rollup(CATALOGUE)
+        for fact in part.facts:
+            seen.add(fact)
+        assert not {cell.metric for cell in seen.sketches()} & {"active_people"}
+
+
+def test_an_unreadable_refusal_puts_the_event_aside() -> None:
+    bad = Record(EVENTS, 0, 0, 0, b"", b"{}", {"weir-tenant": b"t", "weir-event-id": b"e", "weir-consent": b"\xff"})
+    event = {
+        "event_metadata": {"event_id": "e", "timestamp": START.isoformat()},
+        "event_data": {"event_type": "user_interaction", "event_subtype": "page_view"},
+    }
+    with pytest.raises(QuarantineError):
+        decode([msgspec.structs.replace(bad, value=msgspec.json.encode(event))])
 
 
 async def test_what_was_left_out_is_told() -> None:

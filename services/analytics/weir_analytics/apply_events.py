@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from weir_common.consent import NOTHING, Purpose, Refused, may_serve
 from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Transaction
 from weir_common.kafka.records import Record
@@ -17,7 +18,8 @@ from weir_common.kafka.topics import DECISIONS
 from weir_analytics.domain.catalogue import Catalogue
 from weir_analytics.domain.decision import FraudDecision
 from weir_analytics.domain.event import EARLIEST, CommerceEvent, facts_of, microseconds, purchase_of
-from weir_analytics.domain.facts import MICROSECONDS, Fact, Microseconds, Purchase
+from weir_analytics.domain.facts import MICROSECONDS, Fact, LeftOut, Microseconds, Purchase
+from weir_analytics.domain.left_out import BY_CONSENT
 from weir_analytics.domain.orders import OrderBook
 from weir_analytics.domain.rollup import Rollup, united
 from weir_analytics.domain.sessions import (
@@ -48,12 +50,14 @@ class TenantBatch:
     newest_event: Microseconds = 0
     newest_accepted_at: datetime | None = None
 
-    def add_event(self, event: CommerceEvent, accepted_at: datetime) -> None:
+    def add_event(self, event: CommerceEvent, accepted_at: datetime, refused: Refused = NOTHING) -> None:
+        """``refused``: by its subject. No session is begun or continued from what may not be known again."""
         at = event.at
-        self.facts.extend(facts_of(event, at))
+        self.facts.extend(facts_of(event, at, refused))
+        self.facts.extend(LeftOut(at, reason) for consent, reason in BY_CONSENT.items() if consent in refused)
         if event.is_purchase:
-            self.purchases.append(purchase_of(event, at))
-        device = device_key(event)
+            self.purchases.append(purchase_of(event, at, refused))
+        device = device_key(event) if may_serve(Purpose.PEOPLE, refused) else None
         if device is not None:
             self.activities[device].append(activity_of(event, at))
         self.events += 1
@@ -90,7 +94,7 @@ def decode(batch: Iterable[Record], decisions_topic: str = DECISIONS) -> dict[Te
             if record.topic == decisions_topic:
                 part.facts.append(_DECISION.decode(record.value).fact)
             else:
-                part.add_event(_EVENT.decode(record.value), record.accepted_at)
+                part.add_event(_EVENT.decode(record.value), record.accepted_at, record.refused)
         except msgspec.MsgspecError as error:
             raise UndecodableRecord(str(error), record) from error
     return dict(parts)

@@ -2,16 +2,17 @@
 
 Positions are taken from the table, not from the consumer group: on assignment we seek to the offsets in the newest snapshot, and every
 commit carries the offsets behind its records. A process that dies between writing and committing has changed nothing; its
-successor begins where the table ends.
+successor begins where the table ends. The ledger is told after each commit (`weir_analytics.enter_archived`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +26,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
+    CONSENT_HEADER,
     EVENT_ID_HEADER,
     EVENT_SUBTYPE_HEADER,
     EVENT_TYPE_HEADER,
@@ -37,6 +39,7 @@ from weir_common.telemetry import meter
 from weir_analytics.domain.event import microseconds
 from weir_analytics.domain.facts import Microseconds
 from weir_analytics.domain.recent_ids import WINDOW, RecentIds, id64
+from weir_analytics.enter_archived import UNKNOWN_TENANT, ArchiveTally, EnterArchived
 from weir_analytics.errors import ArchiveFenced
 from weir_analytics.ports import Archive, ArchivedRecord
 
@@ -48,6 +51,8 @@ TimeOf = Callable[[bytes], datetime | None]
 RETRY_SECONDS: Final = 600.0
 """How long a commit is tried again before the process stops; meanwhile health says that records wait."""
 STALL_SECONDS: Final = 120.0
+BEHIND_SECONDS: Final = 5.0
+"""Between attempts to tell the ledger of what it has missed."""
 _MAX_BACKOFF_SECONDS: Final = 5.0
 
 
@@ -64,6 +69,12 @@ class _Pending:
     """Not written to a file yet."""
     buffered_bytes: int = 0
     records: int = 0
+    tally: ArchiveTally = field(default_factory=ArchiveTally)
+
+    @property
+    def ranges(self) -> dict[int, tuple[int, int]]:
+        """By partition: the first offset and the one behind the last."""
+        return {partition: (self.base[partition], end) for partition, end in self.next_offsets.items()}
 
 
 class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -79,8 +90,10 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         kafka: KafkaSettings,
         commit_seconds: float,
         max_buffered_bytes: int,
+        enter: EnterArchived | None = None,
         group: str | None = None,
     ) -> None:
+        """`enter` tells the ledger; None for a table whose records it does not count."""
         self._topic = topic
         self._table = table
         self._archive = archive
@@ -88,6 +101,9 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         self._kafka = kafka
         self._commit_seconds = commit_seconds
         self._max_buffered_bytes = max_buffered_bytes
+        self._enter = enter
+        self._behind_since: float | None = None
+        """Monotonic time at which the ledger was last found not to know of all commits; they are counted again in the table."""
         self._group = group or f"weir.analytics.lake.{table}"
         self._consumer: AIOKafkaConsumer | None = None
         self._pending = _Pending()
@@ -129,6 +145,8 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self._write()
                     if self._due():
                         await self._commit(stop)
+                    elif self._behind_since is not None and time.monotonic() - self._behind_since > BEHIND_SECONDS:
+                        await self._catch_up(self._pending.base)
             async with self._lock:
                 await self._commit(stop)
         finally:
@@ -188,6 +206,9 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(where, position)
             self._pending.base[where.partition] = position
             self._pending.next_offsets[where.partition] = position
+        if self._enter is not None:
+            # A predecessor may have died between its commit and its entry. Not now: others wait for the assignment.
+            self._behind_since = -math.inf
 
     def _read_recent(self, partitions: set[int], until: Microseconds) -> list[int]:
         return [id64(tenant, event_id) for tenant, event_id in self._archive.recent_ids(partitions, until - WINDOW)]
@@ -215,12 +236,17 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         if pending.since is None:
             pending.since = time.monotonic()
         ids = [id64(record.tenant_id, record.event_id) for record in taken]
-        fresh = [record for record, new in zip(taken, self._recent.fresh(ids), strict=True) if new]
+        parts: dict[bool, list[ArchivedRecord]] = {True: [], False: []}
+        for record, new in zip(taken, self._recent.fresh(ids), strict=True):
+            parts[new].append(record)
+        fresh, repeats = parts[True], parts[False]
         self._recent.add(ids, max(record.accepted_at for record in taken))
+        if self._enter is not None:
+            pending.tally.add(fresh, repeats)
         pending.buffer.extend(fresh)
         pending.buffered_bytes += sum(len(record.payload) for record in fresh)
         pending.records += len(fresh)
-        self._metrics.duplicates(len(taken) - len(fresh))
+        self._metrics.duplicates(len(repeats))
 
     def _archived(self, message: Any) -> ArchivedRecord:
         headers: dict[str, bytes] = dict(message.headers)
@@ -230,7 +256,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         event_time = self._time_of(payload)
         return ArchivedRecord(
             # A record without a tenant belongs to nobody; it is kept, where no tenant can see it.
-            tenant_id=TenantId(_text(headers.get(TENANT_HEADER)) or "__unknown__"),
+            tenant_id=TenantId(_text(headers.get(TENANT_HEADER)) or UNKNOWN_TENANT),
             event_id=_text(headers.get(EVENT_ID_HEADER)) or f"{self._topic}/{message.partition}/{message.offset}",
             event_type=_text(headers.get(EVENT_TYPE_HEADER)),
             event_subtype=_text(headers.get(EVENT_SUBTYPE_HEADER)),
@@ -241,6 +267,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             partition=message.partition,
             offset=message.offset,
             payload=payload,
+            refused=_text(headers.get(CONSENT_HEADER)),
         )
 
     async def _write(self) -> None:
@@ -273,7 +300,32 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._write()
         await asyncio.to_thread(self._archive.commit, dict(pending.base), dict(pending.next_offsets))
         self._pending = _Pending(base=dict(pending.next_offsets), next_offsets=dict(pending.next_offsets))
+        await self._tell(pending)
         self._metrics.committed(pending.records, time.perf_counter() - started, time.monotonic() - pending.since)
+
+    # ── the ledger ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tell(self, committed: _Pending) -> None:
+        """That it cannot be told now is no reason to stop archiving: the table knows what is missing."""
+        if self._enter is None:
+            return
+        try:
+            await self._enter.committed(committed.ranges, committed.tally.counts)
+        except (RetryError, OSError) as error:
+            self._fall_behind(error)
+
+    async def _catch_up(self, committed: Mapping[int, int]) -> None:
+        if self._enter is None:
+            return
+        try:
+            await self._enter.catch_up(committed)
+            self._behind_since = None
+        except (RetryError, OSError) as error:
+            self._fall_behind(error)
+
+    def _fall_behind(self, error: Exception) -> None:
+        self._behind_since = time.monotonic()
+        log.warning("the ledger was not told of what is archived, later", table=self._table, error=repr(error))
 
 
 class _ArchiveMetrics:

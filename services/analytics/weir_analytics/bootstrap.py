@@ -35,12 +35,14 @@ from weir_analytics.adapters.iceberg_archive import (
     open_catalogue,
     open_table,
 )
+from weir_analytics.adapters.postgres_archive_entries import PostgresArchiveEntries
 from weir_analytics.adapters.postgres_books import PostgresBooks
 from weir_analytics.adapters.postgres_rollups import PostgresRollups
 from weir_analytics.adapters.postgres_sessions import PostgresSessions
 from weir_analytics.apply_events import ApplyEvents
 from weir_analytics.archive_log import ArchiveLog, TimeOf, decision_time, event_time
 from weir_analytics.domain.catalogue import load_catalogue
+from weir_analytics.enter_archived import EnterArchived
 from weir_analytics.entrypoints.grpc import AnalyticsServicer
 from weir_analytics.entrypoints.http import analytics_router
 from weir_analytics.entrypoints.subject_data import AnalyticsSubjectData
@@ -85,26 +87,31 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
             (EVENTS, "events", event_time),
             (DECISIONS, "decisions", decision_time),
         )
-        archives = [
-            ArchiveLog(
-                topic=topic,
-                table=table,
-                archive=IcebergArchive(
-                    await asyncio.to_thread(open_table, lake, table),
-                    kept_snapshots=timedelta(seconds=settings.lake.kept_snapshots_seconds),
-                ),
-                time_of=time_of,
-                kafka=settings.kafka,
-                commit_seconds=settings.lake.commit_seconds,
-                max_buffered_bytes=settings.lake.max_buffered_bytes,
+        archives = []
+        for topic, table, time_of in topics:
+            archive = IcebergArchive(
+                await asyncio.to_thread(open_table, lake, table),
+                kept_snapshots=timedelta(seconds=settings.lake.kept_snapshots_seconds),
             )
-            for topic, table, time_of in topics
-        ]
+            # The ledger is of what was accepted at the door: events, not decisions.
+            entries = PostgresArchiveEntries(pool, SCHEMA, table) if topic == EVENTS else None
+            archives.append(
+                ArchiveLog(
+                    topic=topic,
+                    table=table,
+                    archive=archive,
+                    time_of=time_of,
+                    kafka=settings.kafka,
+                    commit_seconds=settings.lake.commit_seconds,
+                    max_buffered_bytes=settings.lake.max_buffered_bytes,
+                    enter=EnterArchived(f"{SERVICE}.lake.{table}", archive, entries) if entries is not None else None,
+                )
+            )
         readiness = Readiness()
         readiness.add("credentials", directory.health)
         readiness.add("books", books.health)
-        for (_, table, _), archive in zip(topics, archives, strict=True):
-            readiness.add(f"lake {table}", archive.health)
+        for (_, table, _), archiving in zip(topics, archives, strict=True):
+            readiness.add(f"lake {table}", archiving.health)
 
         read_dashboard = ReadDashboard(catalogue, PostgresRollups(pool, catalogue))
         app = create_app(
@@ -149,8 +156,8 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 BackgroundTask("books", books.run),
                 BackgroundTask("outbox", OutboxRelay(pool, SCHEMA, publisher).run),
                 *(
-                    BackgroundTask(f"lake {table}", archive.run)
-                    for (_, table, _), archive in zip(topics, archives, strict=True)
+                    BackgroundTask(f"lake {table}", archiving.run)
+                    for (_, table, _), archiving in zip(topics, archives, strict=True)
                 ),
             ),
         )

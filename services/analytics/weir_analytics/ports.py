@@ -10,8 +10,11 @@ from typing import Protocol
 
 import msgspec
 from weir_common.ids import TenantId
+from weir_common.kafka.records import OutgoingRecord
+from weir_common.ledger import MINUTE_LENGTH
 
 from weir_analytics.domain.dashboard import CounterRow, Freshness, SketchRow
+from weir_analytics.domain.event import moment
 from weir_analytics.domain.facts import Microseconds, Purchase
 from weir_analytics.domain.rollup import Cell
 from weir_analytics.domain.sessions import Activity, DeviceSession
@@ -111,6 +114,18 @@ class ArchivedRecord(msgspec.Struct, frozen=True, gc=False):
     offset: int
     payload: bytes
     """The record's value, JSON as it was accepted."""
+    refused: str | None = None
+    """The consents that its subject refused, as `weir_common.consent` writes them; None for none."""
+
+    @property
+    def accepted_minute(self) -> str:
+        """As the ledger writes it."""
+        return minute_text(self.accepted_at)
+
+
+def minute_text(at: Microseconds) -> str:
+    """`2026-11-25T10:30`, UTC."""
+    return moment(at).isoformat()[:MINUTE_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,10 @@ class Archive(Protocol):
     def recent_ids(self, partitions: Collection[int], since: Microseconds) -> Iterable[tuple[str, str]]:
         """(tenant, event id) of the records of these partitions that were accepted since then."""
 
+    def count(self, ranges: Mapping[int, tuple[int, int]], since: Microseconds) -> Mapping[tuple[TenantId, str], int]:
+        """Committed records by tenant and minute of acceptance (`2026-11-25T10:30`): of these partitions, from the first offset to
+        before the second, accepted since then."""
+
     def write(self, records: Sequence[ArchivedRecord]) -> None:
         """Add records to the files of the commit to come."""
 
@@ -148,6 +167,17 @@ class Archive(Protocol):
 
     def abandon(self) -> None:
         """Forget what was written since the last commit."""
+
+
+class ArchiveEntries(Protocol):
+    """How far the ledger knows what one table of the archive holds. Calls raise RetryError when the store does not answer."""
+
+    async def entered(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """By partition: the first offset that is not in the ledger yet; 0 where nothing ever was."""
+
+    async def enter(self, ranges: Mapping[int, tuple[int, int]], records: Sequence[OutgoingRecord]) -> bool:
+        """Move each partition from its first offset to its second and send the records: all of it or, where one does not stand at
+        its first offset any more, nothing, and False."""
 
 
 class ArchiveReader(Protocol):

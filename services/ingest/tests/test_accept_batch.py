@@ -307,3 +307,26 @@ async def test_a_name_that_occurs_twice_is_a_fault(accept: AcceptBatch, log: Mem
     )
     assert (result.status, result.errors[0].pointer) == (Status.INVALID, "/event_data/event_type")
     assert log.records == []
+
+
+def stating(**consents: bool) -> dict[str, Any]:
+    document = event()
+    settings = {f"{name}_consent": given for name, given in consents.items()}
+    document["event_data"]["user_context"]["user_profile"] = {"preferences": {"privacy_settings": settings}}
+    return document
+
+
+async def test_a_refusal_goes_with_the_event_and_stands_in_its_receipt(accept: AcceptBatch, log: MemoryLog) -> None:
+    sent = [raw(stating(tracking=False, analytics=False)), raw(stating(tracking=True)), raw(event())]
+    results = await accept(TENANT, sent)
+    assert [record.headers.get("weir-consent") for record in log.records] == [b"analytics,tracking", None, None]
+    consents = [msgspec.json.decode(msgspec.json.encode(result.receipt)).get("consent") for result in results]
+    assert consents == [{"refused": ["analytics", "tracking"], "withheld": ["behaviour", "people"]}, None, None]
+    again = await accept(TENANT, sent)
+    assert [result.receipt for result in again] == [result.receipt for result in results]
+
+
+async def test_an_old_version_refuses_as_well_and_the_log_still_says_so(accept: AcceptBatch, log: MemoryLog) -> None:
+    await accept(TENANT, [raw(stating(marketing=False) | {"schema_version": "2.0", "unknown_field": None})])
+    assert log.records[0].headers["weir-consent"] == b"marketing"
+    assert b'"marketing_consent":false' in (log.records[0].value or b"")

@@ -17,12 +17,14 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from weir_common.consent import header_value
 from weir_common.errors import RetryError
 from weir_common.events import Event, encode_event, subject_of
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.kafka.records import (
     ACCEPTED_AT_HEADER,
+    CONSENT_HEADER,
     EVENT_SUBTYPE_HEADER,
     EVENT_TYPE_HEADER,
     SCHEMA_VERSION_HEADER,
@@ -39,7 +41,7 @@ from weir_common.telemetry import meter, traceparent_of
 from weir_ingest.domain.bodies import SentEvent
 from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
-from weir_ingest.domain.receipt import KeptReceipt, Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt, receipt_consent
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
 from weir_ingest.ports import Book, Drift, EventLog, Protect, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
@@ -117,6 +119,16 @@ class AcceptBatch:
             "weir.ingest.schema.versions",
             unit="{event}",
             description="Valid events by the version in which they were sent",
+        )
+        self._refusals = create.create_counter(
+            "weir.ingest.consent.refusals",
+            unit="{event}",
+            description="Accepted events whose subject refused a consent",
+        )
+        self._withheld = create.create_counter(
+            "weir.ingest.consent.withheld",
+            unit="{event}",
+            description="Accepted events that a purpose does not get, for a consent that was refused",
         )
         self._receipt_faults = create.create_counter(
             "weir.ingest.receipt.failures", unit="{batch}", description="Receipt look-ups or writes that failed"
@@ -254,7 +266,7 @@ class AcceptBatch:
         timestamp_ms = time.time_ns() // 1_000_000
         traceparent = traceparent_of()
         records = [
-            self._record(tenant_id, event.event_id, as_logged, accepted_at, timestamp_ms, traceparent)
+            self._record(tenant_id, event, as_logged, accepted_at, timestamp_ms, traceparent)
             for event, as_logged in zip(fresh.values(), protected, strict=True)
         ]
         started = time.perf_counter()
@@ -264,40 +276,51 @@ class AcceptBatch:
         receipts: dict[EventId, KeptReceipt] = {}
         for (index, event), as_logged, outcome in zip(fresh.items(), protected, outcomes, strict=True):
             if isinstance(outcome, Position):
-                receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at)
+                consent = receipt_consent(event.refused)
+                receipt = Receipt(outcome.topic, outcome.partition, outcome.offset, accepted_at, consent)
                 key_id = SubjectId(as_logged.sealed.key_id) if as_logged.sealed is not None else None
                 receipts[event.event_id] = KeptReceipt(receipt, key_id)
                 results[index] = EventResult(index, Status.ACCEPTED, event.event_id, receipt)
             else:
                 results[index] = EventResult(index, Status.UNAVAILABLE, event.event_id)
+        self._count_refusals(tenant_id, [kept.receipt for kept in receipts.values()])
         await self._remember(tenant_id, receipts)
         return results
+
+    def _count_refusals(self, tenant_id: TenantId, receipts: Iterable[Receipt]) -> None:
+        refusals = Counter(receipt.consent for receipt in receipts if receipt.consent is not None)
+        for consent, count in refusals.items():
+            for refused in consent.refused:
+                self._refusals.add(count, {"weir.tenant.id": tenant_id, "weir.consent": refused})
+            for purpose in consent.withheld:
+                self._withheld.add(count, {"weir.tenant.id": tenant_id, "weir.purpose": purpose})
 
     @staticmethod
     def _record(
         tenant_id: TenantId,
-        event_id: EventId,
-        event: Event,
+        event: ValidEvent,
+        as_logged: Event,
         accepted_at: str,
         timestamp_ms: int,
         traceparent: str | None,
     ) -> OutgoingRecord:
-        subject, data = subject_of(event), event.event_data
+        subject, data = subject_of(as_logged), as_logged.event_data
         return OutgoingRecord(
             topic=EVENTS,
             key=event_key(tenant_id, subject),
-            value=encode_event(event),
+            value=encode_event(as_logged),
             partition=partition_of(tenant_id, subject),
             timestamp_ms=timestamp_ms,
             headers=event_headers(
                 tenant_id,
-                event_id,
+                event.event_id,
                 traceparent=traceparent,
                 **{
                     EVENT_TYPE_HEADER: data.event_type,
                     EVENT_SUBTYPE_HEADER: data.event_subtype,
-                    SCHEMA_VERSION_HEADER: event.schema_version,
+                    SCHEMA_VERSION_HEADER: as_logged.schema_version,
                     ACCEPTED_AT_HEADER: accepted_at,
+                    **({CONSENT_HEADER: header_value(event.refused)} if event.refused else {}),
                 },
             ),
         )

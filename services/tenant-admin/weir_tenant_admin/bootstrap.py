@@ -21,6 +21,7 @@ from weir_common.errors import StopError
 from weir_common.gateway_check import GatewayCheck
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.http import create_app
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import LEDGER, REQUESTS, ensure_topics
@@ -63,6 +64,7 @@ from weir_tenant_admin.entrypoints.requests_consumer import RequestCountsHandler
 from weir_tenant_admin.entrypoints.scale_activities import ScaleActivities
 from weir_tenant_admin.entrypoints.scale_worker import ScaleWorker
 from weir_tenant_admin.exchange_key import KeyExchange
+from weir_tenant_admin.forget_minutes import ForgetMinutes
 from weir_tenant_admin.issue_key import KeyIssue
 from weir_tenant_admin.lag_table import LagTable, unix_now
 from weir_tenant_admin.mint_person_token import PersonTokenMint
@@ -136,11 +138,14 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 exchange=KeyExchange(store, signer, settings.auth, utc_now), jwks_path=settings.auth.jwks_path
             )
         )
-        service_levels = PostgresServiceLevels(pool)
+        service_levels, books = PostgresServiceLevels(pool), PostgresLedger(pool)
         app.include_router(
-            http_service_levels.service_levels_router(ServiceLevelReport(service_levels, utc_now), store)
+            http_service_levels.service_levels_router(ServiceLevelReport(service_levels, books, utc_now), store)
         )
-        read_ledger = ReadLedger(PostgresLedger(pool), utc_now)
+        forget = ForgetMinutes(
+            lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()], [service_levels, books], utc_now
+        )
+        read_ledger = ReadLedger(books, utc_now)
         watch = LedgerWatch(read_ledger)
         app.include_router(http_ledger.ledger_router(read_ledger, store))
         cluster = _cluster(settings)
@@ -218,6 +223,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 BackgroundTask("request counts", requests.run),
                 BackgroundTask("ledger", ledger.run),
                 BackgroundTask("ledger watch", watch.run),
+                BackgroundTask("end of old minutes", forget.run),
                 BackgroundTask("progress", lags.run),
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("outbox", outbox.run),

@@ -288,3 +288,29 @@ class LedgerSource(Protocol):
     async def sides(self, tenant_id: TenantId, since: datetime) -> Sequence[LedgerSides]:
         """By minute, ascending; minutes in which nothing happened are left out."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDigest:
+    """A tenant's minutes, where those in which nothing is amiss are only counted: a month has 43,200."""
+
+    even: Sequence[tuple[datetime, int]]
+    """Minute and acknowledged events; each has a fate, and each consumer did exactly these."""
+    uneven: Sequence[LedgerSides]
+
+
+class LedgerDigests(Protocol):
+    """The books for who asks about long times."""
+
+    async def digest(self, tenant_id: TenantId, since: datetime, consumers: Sequence[str]) -> LedgerDigest:
+        """``consumers``: those that must deal with every acknowledged event."""
+        ...
+
+
+class MinuteStore(Protocol):
+    """Keeps counts by tenant and minute."""
+
+    async def forget(self, tenant_id: TenantId, before: datetime, *, limit: int) -> int:
+        """Delete some of the counts of minutes before then, at most ``limit`` of a kind; how many were. ``RetryError`` when the
+        store does not answer."""
+        ...

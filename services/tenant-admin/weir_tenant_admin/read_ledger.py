@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from weir_common.ids import TenantId
 
 from weir_tenant_admin.domain.ledger import Done, Minute, balance
-from weir_tenant_admin.ports import Clock, LedgerSource
+from weir_tenant_admin.ports import Clock, LedgerSides, LedgerSource
 
-CONSUMERS = ("analytics.books", "anomaly.rules", "fraud.score")
+CONSUMERS = ("analytics.books", "analytics.lake.events", "anomaly.rules", "fraud.score")
 """Those that must deal with every accepted event."""
 
 
@@ -45,10 +45,7 @@ class ReadLedger:
         """Minutes without any event are left out."""
         now = self._clock()
         since = (now - length).replace(second=0, microsecond=0)
-        minutes = [
-            balance(side.minute, side.received, side.fates, side.consumers, expected=CONSUMERS, now=now)
-            for side in await self._source.sides(tenant_id, since)
-        ]
+        minutes = [balanced_sides(sides, now) for sides in await self._source.sides(tenant_id, since)]
         fates: Counter[str] = Counter()
         done: dict[str, Done] = {}
         for minute in minutes:
@@ -62,3 +59,8 @@ class ReadLedger:
                 )
         received = sum(minute.received for minute in minutes)
         return Books(tenant_id, since, now, minutes, received, dict(fates), done)
+
+
+def balanced_sides(sides: LedgerSides, now: datetime) -> Minute:
+    """The two sides of a minute beside each other."""
+    return balance(sides.minute, sides.received, sides.fates, sides.consumers, expected=CONSUMERS, now=now)

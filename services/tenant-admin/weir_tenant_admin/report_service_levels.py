@@ -17,15 +17,22 @@ from weir_tenant_admin.domain.service_levels import (
     DURABILITY,
     FRAUD_LATENCY,
     FRESHNESS,
+    BooksMinute,
     FreshnessMinute,
     Objective,
     RequestMinute,
+    balanced_counts,
+    found_counts,
     good_minute_counts,
+    judged,
     minute_counts,
     request_counts,
     second_counts,
+    settled,
+    whole_minute_counts,
 )
-from weir_tenant_admin.ports import Clock, ServiceLevelSource
+from weir_tenant_admin.ports import Clock, LedgerDigest, LedgerDigests, ServiceLevelSource
+from weir_tenant_admin.read_ledger import CONSUMERS, balanced_sides
 
 FRAUD_ROUTES = ("/api/v2/ml/inference/fraud",)
 VISIBLE_IN = "analytics"
@@ -94,8 +101,9 @@ class Report:
 class ServiceLevelReport:
     """Reads the minutes once, as far back as the longest burn window needs, and slices them."""
 
-    def __init__(self, source: ServiceLevelSource, clock: Clock) -> None:
+    def __init__(self, source: ServiceLevelSource, ledger: LedgerDigests, clock: Clock) -> None:
         self._source = source
+        self._ledger = ledger
         self._clock = clock
 
     async def __call__(self, tenant_id: TenantId, timeframe: timedelta) -> Report:
@@ -106,9 +114,10 @@ class ServiceLevelReport:
         requests = await self._source.request_minutes(tenant_id, earliest, routes=None, fast_within="5s")
         fraud = await self._source.request_minutes(tenant_id, earliest, routes=FRAUD_ROUTES, fast_within="50ms")
         freshness = await self._source.freshness_minutes(tenant_id, earliest, VISIBLE_IN)
+        books = await self._ledger.digest(tenant_id, earliest, CONSUMERS)
         latency = await self._source.latency_histogram(tenant_id, since, routes=None)
         fraud_latency = await self._source.latency_histogram(tenant_id, since, routes=FRAUD_ROUTES)
-        indicators = await asyncio.to_thread(_indicators, requests, fraud, freshness, since, now)
+        indicators = await asyncio.to_thread(_indicators, requests, fraud, freshness, books, since, now)
         return Report(tenant_id, since, now, indicators, _latency(latency), _latency(fraud_latency))
 
 
@@ -116,15 +125,19 @@ def _indicators(
     requests: Sequence[RequestMinute],
     fraud: Sequence[RequestMinute],
     freshness: Sequence[FreshnessMinute],
+    books: LedgerDigest,
     since: datetime,
     now: datetime,
 ) -> list[Indicator]:
+    even = (BooksMinute(minute, acknowledged, acknowledged, balanced=True) for minute, acknowledged in books.even)
+    uneven = (judged(balanced_sides(sides, now), now) for sides in books.uneven)
+    minutes = settled((*even, *uneven), now)
     return [
         request_indicator(AVAILABILITY, requests, since, now),
         request_indicator(FRAUD_LATENCY, fraud, since, now),
         _freshness_indicator(freshness, since, now),
-        _uncounted(DURABILITY, "acknowledged events are not yet reconciled by a ledger"),
-        _uncounted(CORRECTNESS, "minutes are not yet balanced by a ledger"),
+        _durability_indicator(minutes, since, now),
+        _correctness_indicator(minutes, since, now),
     ]
 
 
@@ -176,8 +189,38 @@ def _freshness_indicator(minutes: Sequence[FreshnessMinute], since: datetime, no
     )
 
 
-def _uncounted(objective: Objective, why: str) -> Indicator:
-    return Indicator(objective, "", None, None, None, None, dict.fromkeys(BURN_WINDOWS), note=why)
+def _durability_indicator(minutes: Sequence[BooksMinute], since: datetime, now: datetime) -> Indicator:
+    window = [minute for minute in minutes if minute.minute >= since]
+    return Indicator(
+        objective=DURABILITY,
+        unit="events",
+        counts=found_counts(window),
+        by_minute=whole_minute_counts(window),
+        budget=None,
+        budget_by_minute=None,
+        burn=dict.fromkeys(BURN_WINDOWS),
+        note="minutes older than three; after an hour only what is archived counts. 100 % leaves no budget: any loss is an incident",
+    )
+
+
+def _correctness_indicator(minutes: Sequence[BooksMinute], since: datetime, now: datetime) -> Indicator:
+    counts = balanced_counts(minute for minute in minutes if minute.minute >= since)
+    left = budget(counts, CORRECTNESS.target, (now - since).total_seconds())
+    return Indicator(
+        objective=CORRECTNESS,
+        unit="minutes",
+        counts=counts,
+        by_minute=counts,
+        budget=left,
+        budget_by_minute=left,
+        burn={
+            name: burn_rate(
+                balanced_counts(minute for minute in minutes if minute.minute >= now - length), CORRECTNESS.target
+            )
+            for name, length in BURN_WINDOWS.items()
+        },
+        note="minutes older than three, by the conservation ledger (GET /api/v2/ops/ledger)",
+    )
 
 
 def _latency(histogram: Sequence[int]) -> Latency:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from weir_common.consent import NOTHING, Refused, from_header
 from weir_common.errors import QuarantineError
 from weir_common.ids import EventId, TenantId
 
@@ -19,6 +20,8 @@ EVENT_TYPE_HEADER = "weir-event-type"
 EVENT_SUBTYPE_HEADER = "weir-event-subtype"
 SCHEMA_VERSION_HEADER = "weir-schema-version"
 ACCEPTED_AT_HEADER = "weir-accepted-at"
+CONSENT_HEADER = "weir-consent"
+"""The consents that the subject refused; absent when none is. Ingest decided it, nobody reads the event for it again."""
 TRACEPARENT_HEADER = "traceparent"
 
 
@@ -60,6 +63,18 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         if raw is None:
             return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
         return datetime.fromisoformat(raw.decode())
+
+    @property
+    def refused(self) -> Refused:
+        """The consents that the event's subject refused. ``QuarantineError`` for a header that cannot be read: a refusal that
+        nobody can read must not count as none."""
+        raw = self.headers.get(CONSENT_HEADER)
+        if raw is None:
+            return NOTHING
+        try:
+            return from_header(raw)
+        except UnicodeDecodeError as error:
+            raise QuarantineError("bad_header", CONSENT_HEADER, record=self) from error
 
     @property
     def traceparent(self) -> str | None:

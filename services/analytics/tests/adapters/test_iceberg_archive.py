@@ -10,7 +10,16 @@ import duckdb
 import msgspec
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from weir_analytics.adapters.iceberg_archive import IcebergArchive, IcebergArchiveReader, open_catalogue, open_table
+from weir_analytics.adapters import iceberg_archive
+from weir_analytics.adapters.iceberg_archive import (
+    NAMESPACE,
+    SCHEMA,
+    IcebergArchive,
+    IcebergArchiveReader,
+    _batch,
+    open_catalogue,
+    open_table,
+)
 from weir_analytics.domain.event import microseconds
 from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced, ArchiveUnavailable
 from weir_analytics.ports import ArchivedRecord
@@ -49,6 +58,7 @@ def records(*offsets: int, partition: int = 0, tenant: str = "t") -> list[Archiv
             partition=partition,
             offset=offset,
             payload=f'{{"n":{offset},"text":"Ž"}}'.encode(),
+            refused="analytics,tracking" if offset % 2 else None,
         )
         for offset in offsets
     ]
@@ -89,9 +99,53 @@ def test_every_column_is_kept(catalogue: SqlCatalog, open_archive: OpenArchive) 
         "partition": 0,
         "offset": 1,
         "payload": '{"n":1,"text":"Ž"}',
+        "refused_consents": "analytics,tracking",
     }
     assert list(IcebergArchiveReader(catalogue).payloads("events", TenantId("t"))) == ['{"n":1,"text":"Ž"}'.encode()]
     assert list(IcebergArchiveReader(catalogue).payloads("events", TenantId("'; x"))) == []
+
+
+def test_a_table_from_before_a_column_gets_it_in_place_and_its_old_files_read_as_null(
+    catalogue: SqlCatalog, open_archive: OpenArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(iceberg_archive, "SCHEMA", SCHEMA.select(*SCHEMA.column_names[:-1]))
+        before.setattr(
+            iceberg_archive, "_batch", lambda several, schema: _batch(several, SCHEMA.as_arrow()).select(schema.names)
+        )
+        old = open_archive()
+        old.write(records(1))
+        old.commit({0: 1}, {0: 2})
+        old.write(records(3))
+    new = open_archive()
+    new.state()
+    new.write(records(5, 6))
+    new.commit({0: 2}, {0: 7})
+    with monkeypatch.context() as before:  # an instance of the version before goes on beside the new one
+        before.setattr(iceberg_archive, "SCHEMA", SCHEMA.select(*SCHEMA.column_names[:-1]))
+        before.setattr(
+            iceberg_archive, "_batch", lambda several, schema: _batch(several, SCHEMA.as_arrow()).select(schema.names)
+        )
+        again = open_archive()
+        again.write(records(9))
+        again.commit({0: 7}, {0: 10})
+    table = open_table(catalogue, "events")
+    rows = {row["offset"]: row["refused_consents"] for row in table.scan().to_arrow().to_pylist()}
+    assert rows == {1: None, 5: "analytics,tracking", 6: None, 9: None}
+    usable = table.scan(row_filter="refused_consents is null or refused_consents not like 'analytics%'").to_arrow()
+    assert sorted(usable["offset"].to_pylist()) == [1, 6, 9]
+
+
+def test_two_processes_that_start_may_both_add_the_column(
+    catalogue: SqlCatalog, open_archive: OpenArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(iceberg_archive, "SCHEMA", SCHEMA.select(*SCHEMA.column_names[:-1]))
+        open_archive()
+    stale = catalogue.load_table((NAMESPACE, "events"))
+    open_archive()
+    monkeypatch.setattr(catalogue, "create_table_if_not_exists", lambda *_, **__: stale)
+    assert "refused_consents" in open_table(catalogue, "events").schema().column_names
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_archive(catalogue: SqlCatalog, open_archive: OpenArchive) -> None:
@@ -201,6 +255,23 @@ def test_recent_ids_are_those_of_our_partitions_since_then(open_archive: OpenArc
     assert sorted(archive.recent_ids({0}, NOON + 100 * SECOND)) == [("t", "0-100"), ("t", "0-200")]
     assert sorted(archive.recent_ids({0, 1}, NOON + 101 * SECOND)) == [("t", "0-200"), ("t", "1-150")]
     assert list(archive.recent_ids(set(), 0)) == []
+
+
+def test_committed_records_are_counted_by_tenant_and_minute_within_ranges_of_offsets(open_archive: OpenArchive) -> None:
+    archive = open_archive()
+    assert archive.count({0: (0, 9)}, 0) == {}
+    archive.write(records(0, 30, 59, 60) + records(61, tenant="u") + records(30, 31, partition=1))
+    archive.commit({0: 0, 1: 0}, {0: 62, 1: 32})
+    archive.write(records(70))
+    assert archive.count({0: (0, 100), 1: (0, 31)}, 0) == {
+        ("t", "2026-11-25T12:00"): 4,
+        ("t", "2026-11-25T12:01"): 1,
+        ("u", "2026-11-25T12:01"): 1,
+    }
+    assert archive.count({0: (59, 61)}, 0) == {("t", "2026-11-25T12:00"): 1, ("t", "2026-11-25T12:01"): 1}
+    assert archive.count({0: (0, 100)}, NOON + 61 * SECOND) == {("u", "2026-11-25T12:01"): 1}
+    assert archive.count({}, 0) == archive.count({7: (0, 100)}, 0) == {}
+    archive.abandon()
 
 
 def test_metadata_stay_bounded_and_nothing_is_lost(

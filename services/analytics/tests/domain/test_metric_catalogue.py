@@ -6,11 +6,13 @@ from collections import defaultdict
 from decimal import Decimal
 
 import pytest
-from weir_analytics.domain.catalogue import load_catalogue
+from weir_analytics.domain.catalogue import catalogue_of, load_catalogue
+from weir_analytics.domain.facts import DeviceSessionStarted, PageLoaded, PersonSeen, Purchase
 from weir_analytics.domain.figures import counter_figures, sketch_figures
 from weir_analytics.domain.left_out import LEFT_OUT
-from weir_analytics.domain.metric import COUNTERS, Additivity, AnyMetric, Count, Dimensions, Figures
+from weir_analytics.domain.metric import COUNTERS, Additivity, AnyMetric, Count, Dimensions, Figures, Metric, Total
 from weir_analytics.domain.rollup import MINUTE, Cell, Rollup
+from weir_common.consent import Consent, Purpose
 
 CATALOGUE = load_catalogue()
 METRICS = [*CATALOGUE, LEFT_OUT]
@@ -94,6 +96,38 @@ def test_a_metric_of_a_class_without_storage_is_refused() -> None:
             **{name: getattr(metric, name) for name in metric.__dataclass_fields__}
             | {"additivity": Additivity.SEMI_ADDITIVE}
         )
+
+
+def fields_of(metric: AnyMetric) -> dict[str, object]:
+    return {name: getattr(metric, name) for name in metric.__dataclass_fields__}
+
+
+def test_a_metric_without_a_purpose_cannot_be_defined() -> None:
+    fields = fields_of(CATALOGUE["orders"])
+    del fields["purpose"]
+    with pytest.raises(TypeError, match="purpose"):
+        Metric(**fields)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="purpose"):
+        Metric(**fields, purpose="whatever")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_what_people_do_is_not_counted_as_trade(metric: AnyMetric) -> None:
+    """Whoever counts such facts for another purpose must change this test, and say why in the decision record."""
+    expected = {PersonSeen: Purpose.PEOPLE, DeviceSessionStarted: Purpose.PEOPLE, PageLoaded: Purpose.BEHAVIOUR}
+    assert metric.purpose is expected.get(metric.fact, metric.purpose)
+    assert (metric.purpose in (Purpose.PEOPLE, Purpose.BEHAVIOUR)) == (metric.fact in expected)
+
+
+def test_a_metric_of_people_over_purchases_would_leave_out_who_refused() -> None:
+    """The purpose decides, whatever kind of fact a metric counts."""
+    orders = CATALOGUE["orders"]
+    buyers = Metric(**fields_of(orders) | {"name": "buyers", "purpose": Purpose.PEOPLE})  # type: ignore[arg-type]
+    rollup = Rollup(catalogue_of([orders, buyers]))
+    for refused in (frozenset(), {Consent.TRACKING}, {Consent.ANALYTICS}, {Consent.MARKETING}):
+        rollup.add(Purchase(0, "a", "a", "USD", None, None, "US", (), refused=frozenset(refused)))
+    assert figures_of(orders, rollup) == {("USD",): Total(Decimal(4), 4)}
+    assert figures_of(buyers, rollup) == {("USD",): Total(Decimal(2), 2)}
 
 
 def test_every_minute_lies_in_its_quarter_of_an_hour() -> None:

@@ -17,12 +17,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer
 from pyiceberg.catalog.sql import SqlCatalog
 from weir_analytics.adapters.iceberg_archive import NAMESPACE, open_catalogue, open_table
 from weir_analytics.settings import AnalyticsSettings
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import OutgoingRecord, event_headers
+from weir_common.kafka.topics import LEDGER
 
 pytestmark = pytest.mark.integration
 MakeTopic = Callable[..., Awaitable[str]]
@@ -36,6 +38,7 @@ def order(settings: AnalyticsSettings) -> dict[str, str]:
     return {
         "table": name,
         "group": f"test.analytics.lake.{name}",
+        "books": settings.postgres.dsn.get_secret_value(),
         "dsn": settings.lake.catalog_dsn.get_secret_value(),
         "warehouse": settings.lake.warehouse_uri,
         "kafka": settings.kafka.bootstrap_servers,
@@ -93,6 +96,34 @@ def archived(catalogue: SqlCatalog, name: str) -> Counter[str]:
     return Counter(open_table(catalogue, name).scan(selected_fields=("event_id",)).to_arrow()["event_id"].to_pylist())
 
 
+async def entered(kafka: str, name: str) -> dict[str, int]:
+    """What the log of the ledger says that the archive did: minute → applied, each entry once."""
+    consumer = AIOKafkaConsumer(LEDGER, bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    minutes: Counter[str] = Counter()
+    seen: set[bytes] = set()
+    async with asyncio.timeout(60):
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(sorted(consumer.assignment()))
+            while any([await consumer.position(where) < end for where, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    for record in records:
+                        entry = json.loads(record.value)
+                        event_id = dict(record.headers)["weir-event-id"]
+                        if entry.get("consumer") == f"test.lake.{name}" and event_id not in seen:
+                            seen.add(event_id)
+                            for _, minute, applied, _, _ in entry["rows"]:
+                                minutes[minute] += applied
+        finally:
+            await consumer.stop()
+    return dict(minutes)
+
+
+def archived_minutes(catalogue: SqlCatalog, name: str) -> dict[str, int]:
+    times = open_table(catalogue, name).scan(selected_fields=("accepted_at",)).to_arrow()["accepted_at"].to_pylist()
+    return dict(Counter(at.strftime("%Y-%m-%dT%H:%M") for at in times))
+
+
 async def until_archived(catalogue: SqlCatalog, name: str, expected: set[str], seconds: float = 60) -> Counter[str]:
     async with asyncio.timeout(seconds):
         while True:
@@ -140,7 +171,11 @@ async def test_kill_minus_nine_loses_and_doubles_nothing(
     found = archived(catalogue, order["table"])
     assert found.keys() == sent.keys()
     assert {event_id: count for event_id, count in found.items() if count > 1} == {}
-    print(f"{len(sent)} records through four kills")
+    # The entries leave by the outbox, which the mesh's own analytics relays.
+    async with asyncio.timeout(30):
+        while await entered(order["kafka"], order["table"]) != archived_minutes(catalogue, order["table"]):
+            await asyncio.sleep(1)
+    print(f"{len(sent)} records through four kills; entered {await entered(order['kafka'], order['table'])}")
 
 
 @pytest.mark.timeout(180)

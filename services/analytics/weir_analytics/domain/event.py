@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
+from weir_common.consent import NOTHING, Refused
 
 from weir_analytics.domain.facts import (
     MICROSECONDS,
@@ -197,18 +198,18 @@ def moment(at: Microseconds) -> datetime:
     return EPOCH + timedelta(microseconds=at)
 
 
-def facts_of(event: CommerceEvent, at: Microseconds) -> Iterator[Fact]:
+def facts_of(event: CommerceEvent, at: Microseconds, refused: Refused = NOTHING) -> Iterator[Fact]:
     """The facts that need no memory; orders and sessions do. `at` is the event's own time."""
     if event.is_activity:
         person = event.person
         if person:
-            yield PersonSeen(at, person)
+            yield PersonSeen(at, person, refused=refused)
     paint = _largest_contentful_paint(event)
     if paint is not None:
-        yield PageLoaded(at, paint)
+        yield PageLoaded(at, paint, refused=refused)
 
 
-def purchase_of(event: CommerceEvent, at: Microseconds) -> Purchase:
+def purchase_of(event: CommerceEvent, at: Microseconds, refused: Refused = NOTHING) -> Purchase:
     """The order that a purchase event places; the earliest event of an order decides what the order is.
 
     msgspec.ValidationError if the transaction is not what the schema says.
@@ -227,6 +228,7 @@ def purchase_of(event: CommerceEvent, at: Microseconds) -> Purchase:
         goods=_goods(value, products),
         country=_country(cart),
         lines=tuple(_lines(products, plausible(value.subtotal))),
+        refused=refused,
     )
 
 

@@ -3,6 +3,8 @@
 An event gives facts of several kinds (`weir_analytics.domain.event.facts_of`); sessions and orders give facts of their own
 when they begin, change or turn out to be duplicates. Times are microseconds of the Unix epoch, UTC: integers sort, add and
 cut into minutes without a calendar.
+
+Each carries what the subject of its event refused; the rollups count it only in metrics whose purpose may have it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from weir_common.consent import NOTHING, Refused
 
 Microseconds = int
 
@@ -23,7 +26,11 @@ class OrderLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: Decimal | None
 
 
-class Purchase(msgspec.Struct, frozen=True):
+class _Fact(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    refused: Refused = NOTHING
+
+
+class Purchase(_Fact, frozen=True):
     """The first purchase event of an order; later ones with the same order id do not count."""
 
     at: Microseconds
@@ -40,7 +47,7 @@ class Purchase(msgspec.Struct, frozen=True):
     lines: tuple[OrderLine, ...]
 
 
-class DeviceSessionStarted(msgspec.Struct, frozen=True, gc=False):
+class DeviceSessionStarted(_Fact, frozen=True, gc=False):
     """One device session, at the time of its first event; taken back and added again when late events change it."""
 
     at: Microseconds
@@ -48,21 +55,21 @@ class DeviceSessionStarted(msgspec.Struct, frozen=True, gc=False):
     """It holds at least one purchase."""
 
 
-class PersonSeen(msgspec.Struct, frozen=True, gc=False):
+class PersonSeen(_Fact, frozen=True, gc=False):
     """A person did something. `person` is `user:<id>`, else `anonymous:<id>`, else `device:<fingerprint>`."""
 
     at: Microseconds
     person: str
 
 
-class PageLoaded(msgspec.Struct, frozen=True, gc=False):
+class PageLoaded(_Fact, frozen=True, gc=False):
     """A page became visible `largest_contentful_paint` milliseconds after navigation."""
 
     at: Microseconds
     largest_contentful_paint: float
 
 
-class PaymentScored(msgspec.Struct, frozen=True, gc=False):
+class PaymentScored(_Fact, frozen=True, gc=False):
     """The fraud service decided on a payment; `at` is the time of the payment, not of the decision."""
 
     at: Microseconds
@@ -71,7 +78,7 @@ class PaymentScored(msgspec.Struct, frozen=True, gc=False):
     currency: str | None
 
 
-class LeftOut(msgspec.Struct, frozen=True, gc=False):
+class LeftOut(_Fact, frozen=True, gc=False):
     """Something that a figure had to leave out, and why; every answer says how many."""
 
     at: Microseconds

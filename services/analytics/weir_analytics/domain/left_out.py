@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Final
+
+from weir_common.consent import Consent, Purpose
 
 from weir_analytics.domain.facts import LeftOut
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Total
@@ -17,6 +20,12 @@ NO_TOTAL = "purchase_without_total"
 NO_QUANTITY = "order_line_without_quantity"
 """One of several lines without a quantity (or price): its category gets no money, its line is counted."""
 
+ANALYTICS_REFUSED = "analytics_refused"
+"""An event whose subject refused analytics: in no figure of behaviour or people."""
+TRACKING_REFUSED = "tracking_refused"
+"""An event whose subject refused tracking: in no figure of people, and in no session."""
+BY_CONSENT: Final = {Consent.ANALYTICS: ANALYTICS_REFUSED, Consent.TRACKING: TRACKING_REFUSED}
+
 
 def measure(left_out: LeftOut) -> Iterator[Count]:
     yield Count((left_out.reason,), 1, 1)
@@ -26,6 +35,7 @@ LEFT_OUT = Metric(
     name="left_out",
     title="Left out",
     additivity=Additivity.ADDITIVE,
+    purpose=Purpose.ACCOUNTABILITY,
     unit="events",
     source="weir.ingest.events.v2",
     where="events, orders and order lines that a figure could not count",
@@ -33,7 +43,7 @@ LEFT_OUT = Metric(
     dimensions=("reason",),
     description="How much the other figures leave out, and why.",
     follows="Weir: a figure says what it does not hold.",
-    trap="Reasons overlap: a purchase may lack its currency and its total.",
+    trap="Reasons overlap: a purchase may lack its currency and its total, and a subject may refuse analytics and tracking.",
     fact=LeftOut,
     measure=measure,
     example=Example(

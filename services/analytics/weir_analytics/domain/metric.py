@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import Fact
 
 FactT = TypeVar("FactT", bound=Fact)
@@ -129,6 +131,8 @@ class Metric(Generic[FactT]):
     name: str
     title: str
     additivity: Additivity
+    purpose: Purpose
+    """What it is for. It decides whose events are counted: those whose subject refused a consent that the purpose asks for are not."""
     unit: str
     source: str
     """Topic of the events that it is made of."""
@@ -153,6 +157,8 @@ class Metric(Generic[FactT]):
     """Whether the dashboard draws it over time. Breakdowns are tables."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.purpose, Purpose):
+            raise ValueError(f"{self.name}: {self.purpose!r} is no purpose")
         if (self.additivity is Additivity.QUANTILE) != (self.quantile is not None):
             raise ValueError(f"{self.name}: a quantile metric, and no other, names its quantile")
         if (self.additivity is Additivity.TOP) != (self.places is not None):

@@ -186,6 +186,8 @@ def _sessions(events: Iterable[Json]) -> list[list[dict[str, Any]]]:
         source = event["event_metadata"].get("source_system")
         if (
             not user
+            or _refuses(event, "analytics_consent")
+            or _refuses(event, "tracking_consent")
             or _type(event)[0] not in ("user_interaction", "transaction")
             or source not in ("web_app", "mobile_app")
         ):
@@ -241,6 +243,8 @@ def _differ(one: str | None, other: str | None) -> bool:
 def _active_people(events: Iterable[Json], in_range: InRange) -> Figure:
     people = set()
     for event in events:
+        if _refuses(event, "analytics_consent") or _refuses(event, "tracking_consent"):
+            continue
         user = _at(event, "event_data", "user_context") or {}
         fingerprint = _at(user, "session_data", "session_attributes", "device_fingerprint")
         person = (
@@ -259,7 +263,11 @@ def _page_load_p95(events: Iterable[Json], in_range: InRange) -> Figure:
         *("event_data", "business_context", "interaction_context"),
         *("page_context", "page_load_metrics", "largest_contentful_paint"),
     )
-    paints = [float(_at(event, *path)) for event in events if in_range(_time(event)) and _at(event, *path) is not None]
+    paints = [
+        float(_at(event, *path))
+        for event in events
+        if in_range(_time(event)) and _at(event, *path) is not None and not _refuses(event, "analytics_consent")
+    ]
     paints = [paint for paint in paints if 0 <= paint < float("inf")]
     return Quantile(LogHistogram.of(paints).quantile(0.95), len(paints))
 
@@ -292,6 +300,12 @@ def _at(value: Any, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _refuses(event: Json, consent: str) -> bool:
+    """Read from the event as it was sent, not from what ingest made of it: so both are checked."""
+    settings = ("event_data", "user_context", "user_profile", "preferences", "privacy_settings")
+    return _at(event, *settings, consent) is False
 
 
 def _type(event: Json) -> tuple[str, str]:

@@ -47,9 +47,12 @@ class Rollup:
         self._buckets: defaultdict[tuple[str, Seconds, Dimensions], Counter[int]] = defaultdict(Counter)
 
     def add(self, fact: Fact, sign: int = 1) -> None:
-        """Count a fact, or take it back with −1. Facts of distinct counts and quantiles cannot be taken back."""
+        """Count a fact, or take it back with −1. Facts of distinct counts and quantiles cannot be taken back.
+
+        Only in metrics whose purpose may have it, given what its subject refused.
+        """
         minute = fact.at // (MINUTE * MICROSECONDS) * MINUTE
-        for metric in self._by_fact.get(type(fact), ()):
+        for metric in self._by_fact.get((type(fact), fact.refused), ()):
             for contribution in metric.measure(fact):
                 key = (metric.name, minute, contribution.dimensions)
                 if isinstance(contribution, Count):

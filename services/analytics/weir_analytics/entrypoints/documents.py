@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any, Final
 
+from weir_common.consent import ASKS
 from weir_common.ids import TenantId
 
 from weir_analytics.domain.dashboard import Dashboard, MetricFigures
@@ -72,6 +73,8 @@ def metric_document(metric: AnyMetric) -> Document:
         "description": metric.description,
         "follows": metric.follows,
         "trap": metric.trap,
+        "purpose": metric.purpose,
+        "asks_consent": sorted(ASKS[metric.purpose]),
         "example": figures_document(metric, dict(metric.example.figures)),
     }
 

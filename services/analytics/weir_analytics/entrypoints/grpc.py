@@ -8,6 +8,7 @@ import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 from weir.analytics.v1 import analytics_pb2, analytics_pb2_grpc
 from weir_common.auth import Action, Authenticator
+from weir_common.consent import ASKS
 from weir_common.grpc import caller_of
 from weir_common.ids import TenantId
 from weir_common.problems import FieldError, Forbidden, InvalidRequest
@@ -77,6 +78,8 @@ class AnalyticsServicer(analytics_pb2_grpc.AnalyticsServiceServicer):
                     description=metric.description,
                     follows=metric.follows,
                     trap=metric.trap,
+                    purpose=metric.purpose,
+                    asks_consent=sorted(ASKS[metric.purpose]),
                 )
                 for metric in self._catalogue
             ]

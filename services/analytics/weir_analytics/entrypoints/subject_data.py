@@ -19,7 +19,11 @@ _PROCESSING: Final = (
         "as the tenant's basis (Art. 6(1)(b) or (f))",
     ),
     ("analytics.decision", "Copy of fraud decisions, for the fraud rate", "legitimate interest (recital 47 GDPR)"),
-    ("analytics.device_session", "Visits, for sessions and conversion", "as the tenant's basis (Art. 6(1)(a) or (f))"),
+    (
+        "analytics.device_session",
+        "Visits, for sessions and conversion; none from events whose subject refused analytics or tracking",
+        "as the tenant's basis (Art. 6(1)(a) or (f))",
+    ),
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import combinations
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from weir_common.consent import Consent
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_ingest.adapters.memory_answers import MemoryAnswers
@@ -17,7 +19,7 @@ from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
 from weir_ingest.domain.idempotency import Claim, ClaimState, KeptAnswer
 from weir_ingest.domain.quota import Quota
-from weir_ingest.domain.receipt import KeptReceipt, Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt, receipt_consent
 from weir_ingest.ports import AnswerStore, QuotaStore, ReceiptStore
 
 KINDS = ["memory", pytest.param("valkey", marks=pytest.mark.integration)]
@@ -65,6 +67,18 @@ async def test_a_receipt_of_before_they_were_packed_is_read_until_it_expires(val
     await valkey.set(f"receipt:{tenant}:{one}", "11 42 2026-11-25T10:30:00.123456Z", ex=60)
     found = await ValkeyReceipts(valkey, ttl_seconds=60, timeout_seconds=5).find(tenant, [one])
     assert found == {one: KeptReceipt(Receipt("weir.ingest.events.v2", 11, 42, "2026-11-25T10:30:00.123456Z"))}
+
+
+@pytest.mark.parametrize("refused", [set(some) for size in range(4) for some in combinations(Consent, size)])
+async def test_a_receipt_remembers_what_was_refused(
+    receipts: ReceiptStore, tenant: TenantId, refused: set[Consent]
+) -> None:
+    receipt = Receipt(
+        "weir.ingest.events.v2", 3, 41, "2026-11-25T10:30:00.000001Z", receipt_consent(frozenset(refused))
+    )
+    kept = KeptReceipt(receipt)
+    await receipts.save(tenant, {EventId("e"): kept})
+    assert await receipts.find(tenant, [EventId("e")]) == {EventId("e"): kept}
 
 
 async def test_a_key_is_ours_then_running_then_done(answers: AnswerStore, tenant: TenantId) -> None:

@@ -1,8 +1,8 @@
-"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → 35 bytes (`_PACKED`), with the window as time to live.
+"""Receipts in Valkey: ``receipt:{tenant}:{event_id}`` → 36 bytes (`_PACKED`), with the window as time to live.
 
-There are millions, so they are packed: version, partition, offset, µs since 1970 of the acceptance, the 16 bytes of the subject id
-(zeros: none). Those of before are ``partition offset accepted_at`` as text, which begins with a digit; they are read until they
-have expired.
+There are millions, so they are packed: version, refused consents (a bit each), partition, offset, µs since 1970 of the acceptance,
+the 16 bytes of the subject id (zeros: none). Those of before are ``partition offset accepted_at`` as text, which begins with a
+digit; they are read until they have expired.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from weir_common.consent import Consent
 from weir_common.errors import RetryError
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.topics import EVENTS
 from weir_common.privacy.vault import SUBJECT_BYTES, packed_subject, unpacked_subject
 
-from weir_ingest.domain.receipt import KeptReceipt, Receipt
+from weir_ingest.domain.receipt import KeptReceipt, Receipt, receipt_consent
 
-_PACKED: Final = struct.Struct(f">BHQQ{SUBJECT_BYTES}s")
+_PACKED: Final = struct.Struct(f">BBHQQ{SUBJECT_BYTES}s")
 _VERSION: Final = 1
+_BITS: Final = {Consent.ANALYTICS: 1, Consent.TRACKING: 2, Consent.MARKETING: 4}
 _NOBODY: Final = bytes(SUBJECT_BYTES)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -75,17 +77,20 @@ def _key(tenant_id: TenantId, event_id: EventId) -> str:
 
 def _format(kept: KeptReceipt) -> bytes:
     receipt = kept.receipt
+    refused = 0 if receipt.consent is None else sum(_BITS[consent] for consent in receipt.consent.refused)
     micros = (datetime.fromisoformat(receipt.accepted_at) - _EPOCH) // _MICROSECOND
     subject = _NOBODY if kept.key_id is None else packed_subject(kept.key_id)
-    return _PACKED.pack(_VERSION, receipt.partition, receipt.offset, micros, subject)
+    return _PACKED.pack(_VERSION, refused, receipt.partition, receipt.offset, micros, subject)
 
 
 def _parse(value: bytes) -> KeptReceipt:
     if value[0] != _VERSION:
         partition_, offset_, accepted_at = value.decode().split(" ", 2)
         return KeptReceipt(Receipt(EVENTS, int(partition_), int(offset_), accepted_at))
-    _, partition, offset, micros, subject = _PACKED.unpack(value)
+    _, bits, partition, offset, micros, subject = _PACKED.unpack(value)
     accepted = (_EPOCH + micros * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    consent = receipt_consent(frozenset(consent for consent, bit in _BITS.items() if bits & bit))
     return KeptReceipt(
-        Receipt(EVENTS, partition, offset, accepted), None if subject == _NOBODY else unpacked_subject(subject)
+        Receipt(EVENTS, partition, offset, accepted, consent),
+        None if subject == _NOBODY else unpacked_subject(subject),
     )

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from weir_common.consent import NOTHING, Refused
 from weir_common.events import Event, EventRejected, decode_event, encode_event, errors_of, repeats_a_name
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError
 
+from weir_ingest.domain.consent import refused_by
 from weir_ingest.domain.quarantine import Refusal, refusal_of
 
 _MAX_GOT = 120
@@ -26,6 +28,7 @@ class ValidEvent(msgspec.Struct, frozen=True, gc=False):
     tenant_id: TenantId
     sent_version: str
     unknown: tuple[str, ...] = ()
+    refused: Refused = NOTHING
 
 
 class InvalidEvent(msgspec.Struct, frozen=True):
@@ -56,6 +59,7 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
         tenant_id=TenantId(event.tenant_id),
         sent_version=decoded.sent_version,
         unknown=decoded.unknown,
+        refused=refused_by(event),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from weir_common.consent import Consent, Purpose
 from weir_common.events import EVENT_REFERENCE, event_components
 from weir_common.http import CONFLICT, PROBLEM_RESPONSES
 
@@ -91,7 +92,9 @@ def batch_operation() -> dict[str, Any]:
             "what was accepted is a duplicate then, with the first receipt.\n\n"
             "Bodies: the native batch, CloudEvents 1.0 (structured, batched, or binary with `ce-` headers) or one event a "
             "line; plain, gzip or zstd. In a CloudEvent the data are the event, and the attributes fill in what the data "
-            "leave out. Pointers in results are relative to the event."
+            "leave out. Pointers in results are relative to the event.\n\n"
+            "A consent that is `false` in the event's `privacy_settings` is a refusal: the receipt then says what was refused and "
+            "which purposes do not get the event. One that is not stated refuses nothing."
         ),
         "parameters": [
             {
@@ -194,6 +197,19 @@ RESULTS_SCHEMA: dict[str, Any] = {
                             "partition": {"type": "integer"},
                             "offset": {"type": "integer"},
                             "accepted_at": {"type": "string", "format": "date-time"},
+                            "consent": {
+                                "type": "object",
+                                "description": "There when the event's subject refused a consent",
+                                "required": ["refused", "withheld"],
+                                "properties": {
+                                    "refused": {"type": "array", "items": {"enum": [*Consent]}},
+                                    "withheld": {
+                                        "type": "array",
+                                        "description": "The purposes that the event is not used for",
+                                        "items": {"enum": [*Purpose]},
+                                    },
+                                },
+                            },
                         },
                     },
                     "errors": {

@@ -173,6 +173,12 @@ def _result(result: EventResult) -> ingest_pb2.EventResult:
 
 
 def _receipt(receipt: Receipt) -> ingest_pb2.Receipt:
+    consent = receipt.consent
     return ingest_pb2.Receipt(
-        topic=receipt.topic, partition=receipt.partition, offset=receipt.offset, accepted_at=receipt.accepted_at
+        topic=receipt.topic,
+        partition=receipt.partition,
+        offset=receipt.offset,
+        accepted_at=receipt.accepted_at,
+        refused=consent.refused if consent is not None else (),
+        withheld=consent.withheld if consent is not None else (),
     )

@@ -59,6 +59,9 @@ def ingest_router(
         `fates`: scored, checked by the rules, counted on the dashboard, archived; each `done`, `pending`, or `unknown` while the
         service that does it does not answer. `status` is `erased` instead of `accepted` once the key of the person that the event
         is about was destroyed; `erasure` says what that means.
+
+        `receipt.consent`, where the event's subject refused a consent: what was `refused`, and the purposes from which the event
+        is `withheld`.
         """
         tenant_id = _tenant_of(caller)
         try:

@@ -10,8 +10,9 @@ import asyncpg
 from weir_common.ids import TenantId
 from weir_common.postgres import Connection, tenant_transaction
 
-from weir_tenant_admin.domain.ledger import Done
-from weir_tenant_admin.ports import LedgerSides
+from weir_tenant_admin.adapters.postgres_service_levels import forget_minutes
+from weir_tenant_admin.domain.ledger import ACCEPTED, Done
+from weir_tenant_admin.ports import LedgerDigest, LedgerSides
 
 RECEIVED = "received"
 
@@ -62,24 +63,69 @@ class PostgresLedger:
     async def sides(self, tenant_id: TenantId, since: datetime) -> Sequence[LedgerSides]:
         """See ``LedgerSource.sides``."""
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-            door = await connection.fetch(
-                "SELECT minute, fate, events FROM tenant_admin.ledger_door WHERE tenant_id = $1 AND minute >= $2",
-                tenant_id,
-                since,
-            )
-            consumers = await connection.fetch(
-                "SELECT minute, consumer, applied, duplicates, quarantined FROM tenant_admin.ledger_consumer "
-                "WHERE tenant_id = $1 AND minute >= $2",
-                tenant_id,
-                since,
-            )
-        fates: dict[datetime, dict[str, int]] = defaultdict(dict)
-        done: dict[datetime, dict[str, Done]] = defaultdict(dict)
-        for row in door:
-            fates[row["minute"]][row["fate"]] = row["events"]
-        for row in consumers:
-            done[row["minute"]][row["consumer"]] = Done(row["applied"], row["duplicates"], row["quarantined"])
-        return [
-            LedgerSides(minute, fates[minute].pop(RECEIVED, 0), fates[minute], done[minute])
-            for minute in sorted({*fates, *done})
-        ]
+            return await _sides(connection, tenant_id, since, None)
+
+    async def digest(self, tenant_id: TenantId, since: datetime, consumers: Sequence[str]) -> LedgerDigest:
+        """See ``LedgerDigests.digest``."""
+        async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+            rows = await connection.fetch(_DIGEST, tenant_id, since, list(consumers), ACCEPTED, RECEIVED)
+            even = [(row["minute"], int(row["accepted"])) for row in rows if row["even"]]
+            uneven = [row["minute"] for row in rows if not row["even"]]
+            sides = await _sides(connection, tenant_id, since, uneven) if uneven else []
+        return LedgerDigest(even, sides)
+
+    async def forget(self, tenant_id: TenantId, before: datetime, *, limit: int) -> int:
+        """See ``MinuteStore.forget``."""
+        return await forget_minutes(self._pool, tenant_id, ("ledger_door", "ledger_consumer"), before, limit=limit)
+
+
+_DIGEST = """
+WITH door AS (
+    SELECT minute,
+           coalesce(sum(events) FILTER (WHERE fate = $5), 0) AS received,
+           coalesce(sum(events) FILTER (WHERE fate <> $5), 0) AS fates,
+           coalesce(sum(events) FILTER (WHERE fate = $4), 0) AS accepted
+    FROM tenant_admin.ledger_door WHERE tenant_id = $1 AND minute >= $2 GROUP BY minute
+), done AS (
+    SELECT minute,
+           count(*) FILTER (WHERE consumer = ANY($3::text[])) AS expected,
+           min(applied + quarantined) AS least,
+           max(applied + quarantined) AS most
+    FROM tenant_admin.ledger_consumer WHERE tenant_id = $1 AND minute >= $2 GROUP BY minute
+)
+SELECT minute, coalesce(accepted, 0) AS accepted,
+       coalesce(received = fates AND (
+           (least = accepted AND most = accepted AND expected = cardinality($3::text[])) OR (accepted = 0 AND least IS NULL)
+       ), false) AS even
+FROM door FULL JOIN done USING (minute) ORDER BY minute
+"""
+
+
+async def _sides(
+    connection: Connection, tenant_id: TenantId, since: datetime, minutes: Sequence[datetime] | None
+) -> list[LedgerSides]:
+    """Of these minutes, or all."""
+    door = await connection.fetch(
+        "SELECT minute, fate, events FROM tenant_admin.ledger_door "
+        "WHERE tenant_id = $1 AND minute >= $2 AND ($3::timestamptz[] IS NULL OR minute = ANY($3))",
+        tenant_id,
+        since,
+        minutes,
+    )
+    consumers = await connection.fetch(
+        "SELECT minute, consumer, applied, duplicates, quarantined FROM tenant_admin.ledger_consumer "
+        "WHERE tenant_id = $1 AND minute >= $2 AND ($3::timestamptz[] IS NULL OR minute = ANY($3))",
+        tenant_id,
+        since,
+        minutes,
+    )
+    fates: dict[datetime, dict[str, int]] = defaultdict(dict)
+    done: dict[datetime, dict[str, Done]] = defaultdict(dict)
+    for row in door:
+        fates[row["minute"]][row["fate"]] = row["events"]
+    for row in consumers:
+        done[row["minute"]][row["consumer"]] = Done(row["applied"], row["duplicates"], row["quarantined"])
+    return [
+        LedgerSides(minute, fates[minute].pop(RECEIVED, 0), fates[minute], done[minute])
+        for minute in sorted({*fates, *done})
+    ]

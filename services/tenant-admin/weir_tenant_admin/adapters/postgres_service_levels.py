@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 import asyncpg
+from weir_common.errors import RetryError
 from weir_common.ids import TenantId
 from weir_common.postgres import Connection, as_tenant, tenant_transaction
 
-from weir_tenant_admin.adapters.postgres_tenants import platform_read
 from weir_tenant_admin.domain.latency import HISTOGRAM_SIZE
 from weir_tenant_admin.domain.service_levels import FreshnessMinute, RequestMinute
 from weir_tenant_admin.ports import RequestKey, RequestSums
-
-RETENTION = timedelta(days=35)
 
 _ADD = """
 INSERT INTO tenant_admin.request_minute AS present
@@ -151,21 +149,27 @@ class PostgresServiceLevels:
                     ],
                 )
 
-    async def prune(self, before: datetime) -> int:
-        """Delete what is older than ``before``; gives the number of rows."""
-        async with platform_read(self._pool) as connection:
-            tenants = [
-                TenantId(row["tenant_id"])
-                for row in await connection.fetch("SELECT tenant_id FROM tenant_admin.tenant")
-            ]
-        deleted = 0
-        for tenant_id in tenants:
-            async with tenant_transaction(self._pool, tenant_id) as connection:
-                for table in ("request_minute", "freshness_minute"):
-                    status = await connection.execute(
-                        f"DELETE FROM tenant_admin.{table} WHERE tenant_id = $1 AND minute < $2",  # noqa: S608 - one of two names
-                        tenant_id,
-                        before,
-                    )
-                    deleted += int(status.split(" ")[1])
-        return deleted
+    async def forget(self, tenant_id: TenantId, before: datetime, *, limit: int) -> int:
+        """See ``MinuteStore.forget``."""
+        return await forget_minutes(self._pool, tenant_id, ("request_minute", "freshness_minute"), before, limit=limit)
+
+
+async def forget_minutes(
+    pool: asyncpg.Pool, tenant_id: TenantId, tables: Sequence[str], before: datetime, *, limit: int
+) -> int:
+    """Delete up to ``limit`` rows of each of the tables that are older; how many were. ``RetryError`` without an answer."""
+    deleted = 0
+    try:
+        for table in tables:
+            async with tenant_transaction(pool, tenant_id) as connection:
+                status = await connection.execute(
+                    f"DELETE FROM tenant_admin.{table} WHERE ctid = ANY(ARRAY("  # noqa: S608 - the tables are ours
+                    f"SELECT ctid FROM tenant_admin.{table} WHERE tenant_id = $1 AND minute < $2 LIMIT $3))",
+                    tenant_id,
+                    before,
+                    limit,
+                )
+            deleted += int(status.split(" ")[1])
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise RetryError(f"PostgreSQL did not answer: {error!r}") from error
+    return deleted

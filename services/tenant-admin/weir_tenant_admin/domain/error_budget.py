@@ -1,7 +1,8 @@
 """Error budgets and burn rates (Google, The Site Reliability Workbook, chapter 5).
 
 An objective of 99.99 % leaves a budget of 0.01 %. The burn rate is how many times faster than evenly the budget is being
-used: 1 uses it up exactly at the end of the period. Nothing measured is nothing known: every function says None then.
+used: 1 uses it up exactly at the end of the period. Nothing measured is nothing known: every function says None then, and also for
+an objective of 100 %, which leaves no budget that could be used at any rate.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Budget:
 
 def burn_rate(counts: Counts, objective: float) -> float | None:
     """Share of bad over the share that the objective allows."""
-    if counts.valid == 0:
+    if counts.valid == 0 or objective >= 1:
         return None
     return counts.bad / counts.valid / (1 - objective)
 

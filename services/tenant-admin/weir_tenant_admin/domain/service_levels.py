@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from weir_tenant_admin.domain.error_budget import NOTHING, Counts
+from weir_tenant_admin.domain.ledger import ACCEPTED, SETTLED_AFTER, Minute
 
 BAD_MINUTE_SHARE = 0.05
 BAD_MINUTE_REQUESTS = 20
@@ -123,3 +124,54 @@ def good_minute_counts(minutes: Iterable[FreshnessMinute]) -> Counts:
         valid += minute.watched != 0
         good += minute.watched != 0 and minute.watched & minute.late == 0
     return Counts(good, valid)
+
+
+ARCHIVE = "analytics.lake.events"
+ARCHIVED_AFTER = timedelta(hours=1)
+"""For so long an event that the archive lacks counts as there if another consumer has found it: the log still holds it, and the
+archive may have been away. Later only the archive's word counts, since the log forgets."""
+
+
+@dataclass(frozen=True, slots=True)
+class BooksMinute:
+    """What the ledger says of a minute, as much of it as the indicators need."""
+
+    minute: datetime
+    acknowledged: int
+    found: int
+    """Of the acknowledged events, those that are still there."""
+    balanced: bool
+
+
+def judged(minute: Minute, now: datetime) -> BooksMinute:
+    """From both sides of the books."""
+    acknowledged = minute.fates.get(ACCEPTED, 0)
+    witnesses = (ARCHIVE,) if now - minute.minute >= ARCHIVED_AFTER else tuple(minute.consumers)
+    found = max((minute.consumers[name].events for name in witnesses if name in minute.consumers), default=0)
+    return BooksMinute(minute.minute, acknowledged, min(found, acknowledged), minute.balanced)
+
+
+def settled(minutes: Iterable[BooksMinute], now: datetime) -> list[BooksMinute]:
+    """Those that are old enough to be judged."""
+    return [minute for minute in minutes if now - minute.minute >= SETTLED_AFTER]
+
+
+def found_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Acknowledged events, and those of them that are still there."""
+    good = valid = 0
+    for minute in minutes:
+        good += minute.found
+        valid += minute.acknowledged
+    return Counts(good, valid)
+
+
+def whole_minute_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Minutes in which something was acknowledged, and those of them of which nothing is missing."""
+    whole = [minute.found == minute.acknowledged for minute in minutes if minute.acknowledged]
+    return Counts(sum(whole), len(whole))
+
+
+def balanced_counts(minutes: Iterable[BooksMinute]) -> Counts:
+    """Minutes with traffic, and those of them that balance."""
+    balanced = [minute.balanced for minute in minutes]
+    return Counts(sum(balanced), len(balanced))

@@ -193,7 +193,7 @@ class ListMetricsResponse(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[_Union[MetricDefinition, _Mapping]]] = ...) -> None: ...
 
 class MetricDefinition(_message.Message):
-    __slots__ = ("name", "title", "additivity", "unit", "dimensions", "source", "filter", "value", "description", "follows", "trap")
+    __slots__ = ("name", "title", "additivity", "unit", "dimensions", "source", "filter", "value", "description", "follows", "trap", "purpose", "asks_consent")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     ADDITIVITY_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +205,8 @@ class MetricDefinition(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     FOLLOWS_FIELD_NUMBER: _ClassVar[int]
     TRAP_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    ASKS_CONSENT_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     additivity: Additivity
@@ -216,4 +218,6 @@ class MetricDefinition(_message.Message):
     description: str
     follows: str
     trap: str
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., additivity: _Optional[_Union[Additivity, str]] = ..., unit: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., filter: _Optional[str] = ..., value: _Optional[str] = ..., description: _Optional[str] = ..., follows: _Optional[str] = ..., trap: _Optional[str] = ...) -> None: ...
+    purpose: str
+    asks_consent: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., additivity: _Optional[_Union[Additivity, str]] = ..., unit: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., filter: _Optional[str] = ..., value: _Optional[str] = ..., description: _Optional[str] = ..., follows: _Optional[str] = ..., trap: _Optional[str] = ..., purpose: _Optional[str] = ..., asks_consent: _Optional[_Iterable[str]] = ...) -> None: ...

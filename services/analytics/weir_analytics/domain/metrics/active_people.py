@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import PersonSeen
 from weir_analytics.domain.metric import Additivity, Distinct, Example, Member, Metric
 
@@ -16,6 +18,7 @@ METRIC = Metric(
     name="active_people",
     title="Unique users",
     additivity=Additivity.DISTINCT,
+    purpose=Purpose.PEOPLE,
     unit="persons",
     source="weir.ingest.events.v2",
     where="user_interaction and transaction events that name a person: user_id, else anonymous_id, else device_fingerprint",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import Purchase
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Ratio
 
@@ -22,6 +24,7 @@ METRIC = Metric(
     name="average_order_value",
     title="Average order value",
     additivity=Additivity.RATIO,
+    purpose=Purpose.TRADE,
     unit="currency",
     source="weir.ingest.events.v2",
     where="orders (see orders) whose currency and goods value are known",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import PaymentScored
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Ratio
 
@@ -26,6 +28,7 @@ METRIC = Metric(
     name="fraud_rate",
     title="Fraud rate",
     additivity=Additivity.RATIO,
+    purpose=Purpose.SECURITY,
     unit="ratio",
     source="weir.fraud.decisions.v1",
     where="every decision on a payment, in the minute of the payment",

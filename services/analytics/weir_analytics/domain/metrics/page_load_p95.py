@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import PageLoaded
 from weir_analytics.domain.metric import Additivity, Example, Metric, Observation, Quantile
 from weir_analytics.domain.sketches.log_histogram import bucket_of, representative
@@ -17,6 +19,7 @@ METRIC = Metric(
     name="page_load_p95",
     title="Page load, 95th percentile",
     additivity=Additivity.QUANTILE,
+    purpose=Purpose.BEHAVIOUR,
     unit="milliseconds",
     source="weir.ingest.events.v2",
     where="events with page_load_metrics.largest_contentful_paint",

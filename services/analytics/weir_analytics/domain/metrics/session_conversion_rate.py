@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import DeviceSessionStarted
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Ratio
 
@@ -17,6 +19,7 @@ METRIC = Metric(
     name="session_conversion_rate",
     title="Conversion",
     additivity=Additivity.RATIO,
+    purpose=Purpose.PEOPLE,
     unit="ratio",
     source="weir.ingest.events.v2",
     where="device sessions (see sessions)",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import DeviceSessionStarted
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Total
 
@@ -17,6 +19,7 @@ METRIC = Metric(
     name="sessions",
     title="Sessions",
     additivity=Additivity.ADDITIVE,
+    purpose=Purpose.PEOPLE,
     unit="sessions",
     source="weir.ingest.events.v2",
     where="user_interaction and transaction events from web_app or mobile_app that carry a device: anonymous_id, else device_fingerprint, else user_id",

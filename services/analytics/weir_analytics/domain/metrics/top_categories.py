@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import OrderLine, Purchase
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Ranked
 
@@ -20,6 +22,7 @@ METRIC = Metric(
     name="top_categories",
     title="Top categories",
     additivity=Additivity.TOP,
+    purpose=Purpose.TRADE,
     unit="currency",
     source="weir.ingest.events.v2",
     where="the lines of orders (see orders) whose currency is known",

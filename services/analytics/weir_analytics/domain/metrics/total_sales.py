@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from weir_common.consent import Purpose
+
 from weir_analytics.domain.facts import Purchase
 from weir_analytics.domain.metric import Additivity, Count, Example, Metric, Total
 
@@ -22,6 +24,7 @@ METRIC = Metric(
     name="total_sales",
     title="Revenue",
     additivity=Additivity.ADDITIVE,
+    purpose=Purpose.TRADE,
     unit="currency",
     source="weir.ingest.events.v2",
     where="event_type is transaction and event_subtype is purchase; the first event of each order",
