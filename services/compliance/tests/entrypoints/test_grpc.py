@@ -142,7 +142,7 @@ async def test_compliance_exports_the_requests_about_the_subject_itself(
     source = GrpcSubjectData({"compliance": channel}, timeout_seconds=5, idle_seconds=5)
 
     async def answer(subject: Subject) -> list[SubjectRecord | SubjectSummary]:
-        return [item async for item in source.records("compliance", tenant_id, about.request_id, subject)]
+        return [item async for item in source.records("compliance", tenant_id, about.request_id, subject, [])]
 
     record, summary = await answer(Subject((), ("cookie-1",)))
     assert isinstance(record, SubjectRecord)
@@ -167,7 +167,7 @@ async def test_a_store_that_is_not_there_is_asked_again_and_an_unknown_one_is_no
             ("x", StoreRefusedError, "unknown_store"),
         ):
             with pytest.raises(error) as caught:
-                async for _ in source.records(store, tenant_id, request.request_id, Subject(("a",))):
+                async for _ in source.records(store, tenant_id, request.request_id, Subject(("a",)), ["sub_a"]):
                     pass
             assert caught.value.code == code
 
@@ -193,7 +193,7 @@ async def test_a_store_that_stands_still_is_given_up_on(
     await server.start()
     async with grpc_channel(f"127.0.0.1:{port}") as channel:
         source = GrpcSubjectData({"fraud": channel}, timeout_seconds=timeout, idle_seconds=idle)
-        items = source.records("fraud", tenant_id, new_request().request_id, Subject(("a",)))
+        items = source.records("fraud", tenant_id, new_request().request_id, Subject(("a",)), ["sub_a"])
         assert isinstance(await anext(items), SubjectRecord)
         with pytest.raises(StoreUnavailableError) as caught:
             await anext(items)

@@ -23,7 +23,8 @@ from weir_common.audit import AuditEntry
 from weir_common.auth import Principal, Role
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.ids import TenantId
-from weir_common.privacy.bootstrap import vault_in_memory
+from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
+from weir_common.privacy.identifiers import user
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.onnx_model import OnnxModel
@@ -65,13 +66,24 @@ def audit() -> Recorded:
     return Recorded()
 
 
+@pytest.fixture
+def vault() -> OpenVault:
+    return vault_in_memory()
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
 
 @pytest.fixture
 async def channel(
-    pool: asyncpg.Pool, valkey: Redis, catalogue: Catalogue, model: OnnxModel, tenant: TenantId, audit: Recorded
+    pool: asyncpg.Pool,
+    valkey: Redis,
+    catalogue: Catalogue,
+    model: OnnxModel,
+    tenant: TenantId,
+    audit: Recorded,
+    vault: OpenVault,
 ) -> AsyncIterator[grpc.aio.Channel]:
     features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120, snapshot_ttl_seconds=60)
     await features.load()
@@ -80,7 +92,7 @@ async def channel(
     score = ScoreTransaction(
         ScorePayments(features, model, catalogue, now), decisions, DecisionMetrics(), ScoringSettings()
     )
-    servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault_in_memory().protect)  # type: ignore[arg-type]
+    servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
         0,
@@ -154,15 +166,19 @@ async def test_the_event_of_another_tenant_is_refused(channel: grpc.aio.Channel,
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_person_gets_what_is_held_of_them(channel: grpc.aio.Channel, tenant: TenantId) -> None:
+async def test_a_person_gets_what_is_held_of_them(
+    channel: grpc.aio.Channel, tenant: TenantId, vault: OpenVault
+) -> None:
     await ask(channel, tenant, event(tenant))
     await ask(channel, tenant, event(tenant))
     stub = subject_data_pb2_grpc.SubjectDataServiceStub(channel)
 
     async def export(user_id: str) -> tuple[list[str], int]:
-        request = subject_data_pb2.ExportSubjectRequest(
-            tenant_id=tenant, request_id="r", subject=subject_data_pb2.SubjectIdentifiers(user_ids=[user_id])
+        found = await vault.vault.find(tenant, [user(user_id)])
+        subject = subject_data_pb2.SubjectIdentifiers(
+            user_ids=[user_id], subject_ids=[one.subject_id for one in found.values()]
         )
+        request = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=subject)
         answers = [answer async for answer in stub.ExportSubject(request, timeout=10)]
         assert all(json.loads(answer.record.json) for answer in answers[:-1])
         return [answer.record.category for answer in answers[:-1]], answers[-1].summary.records
@@ -171,6 +187,10 @@ async def test_a_person_gets_what_is_held_of_them(channel: grpc.aio.Channel, ten
     assert categories == ["fraud.decision"] * 2 + ["fraud.payment_history"] * 2
     assert records == 4
     assert await export("nobody") == ([], 0)
+    raw = subject_data_pb2.SubjectIdentifiers(user_ids=["hashed_user_id"])
+    by_name = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=raw)
+    answers = [answer async for answer in stub.ExportSubject(by_name, timeout=10)]
+    assert answers[-1].summary.records == 0, "no store knows the merchant's own identifiers"
 
 
 @pytest.fixture

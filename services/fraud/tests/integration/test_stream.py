@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from weir_common.events import decode_event, encode_event
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import KafkaPublisher, kafka_publisher
@@ -188,13 +189,18 @@ async def test_payments_are_decided_in_order_and_nothing_else_is(
 async def test_a_decision_of_the_api_is_not_contradicted(
     consuming: Consuming, send: Send, decisions: PostgresDecisions, score: ScorePayments, tenant: TenantId
 ) -> None:
+    vault = vault_in_memory()
     asked, after = event(tenant, 0), event(tenant, 1)
     made, prefix = event_of(json.dumps(asked).encode())
     answer = await ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())(
-        await payment_to_score(made, prefix, now(), vault_in_memory().protect), Source.HTTP
+        await payment_to_score(made, prefix, now(), vault.protect), Source.HTTP
     )
     async with consuming():
-        await send([asked, after])
+        # As ingest writes them.
+        protected = await vault.protect(
+            tenant, [decode_event(json.dumps(one).encode()).event for one in (asked, after)]
+        )
+        await send([json.loads(encode_event(one)) for one in protected])
         first, second = await until_decided(decisions, tenant, [asked, after])
     assert first.source is Source.HTTP
     assert first.decided_at == answer.decided_at
