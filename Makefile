@@ -108,6 +108,11 @@ bench-ingest: setup ## Full-size events of 50 tenants to the knee, then 5 minute
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.ingest $(ARGS)
 
+.PHONY: bench-neighbour
+bench-neighbour: setup ## What a tenant that sends 50 times as much does to a quiet one's latency; writes .weir/bench/neighbour.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.neighbour $(ARGS)
+
 .PHONY: bench-receipts
 bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/bench/receipts.json
 	@$(BIN)/weir up

@@ -11,12 +11,21 @@ from weir_local.demo.api import Gateway
 from weir_bench.load_generator import LoadTenant, weights_by_zipf
 
 
-async def make_tenants(gateway: Gateway, count: int) -> list[LoadTenant]:
-    """So many, busy by Zipf's law; every service knows their keys."""
+async def make_tenants(
+    gateway: Gateway, count: int, *, quota_events_per_second: float | None = None
+) -> list[LoadTenant]:
+    """So many, busy by Zipf's law; every service knows their keys. Without a quota of their own they have their tier's."""
     made: list[LoadTenant] = []
     for weight in weights_by_zipf(count):
         tenant = f"bench-{secrets.token_hex(4)}"
-        body = {"tenant_id": tenant, "name": "Bench", "tier": "enterprise", "vertical": "electronics"}
+        body: dict[str, str | float] = {
+            "tenant_id": tenant,
+            "name": "Bench",
+            "tier": "enterprise",
+            "vertical": "electronics",
+        }
+        if quota_events_per_second is not None:
+            body["quota_events_per_second"] = quota_events_per_second
         (await gateway.operator("POST", "/api/v2/admin/tenants", json=body)).raise_for_status()
         answer = await gateway.operator(
             "POST", f"/api/v2/admin/tenants/{tenant}/keys", json={"client": "bench", "roles": ["ingest", "owner"]}
