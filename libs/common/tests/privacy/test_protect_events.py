@@ -68,15 +68,15 @@ def event(user_id: str | None) -> Event:
 
 
 async def test_a_batch_is_one_question_and_keeps_its_order(watched: Watched, protect: ProtectEvents) -> None:
-    events = [event("ann"), event("ben"), event(None), event("ann")]
+    events = [event("ann-4711-user"), event("ben-4711-user"), event(None), event("ann-4711-user")]
     protected = await protect(SHOP, events)
     assert [one.event_metadata.event_id for one in protected] == [one.event_metadata.event_id for one in events]
     assert len(watched.asked) == 1
     users = [one.event_data.user_context and one.event_data.user_context.user_id for one in protected]
     assert users[0] == users[3] != users[1]
     assert users[2] is None
-    assert not any(name in encode_event(one) for one in protected for name in (b"ann", b"ben"))
-    assert encode_event(events[0]).count(b"ann") == 1, "what came in stays as it is"
+    assert not any(name in encode_event(one) for one in protected for name in (b"ann-4711", b"ben-4711"))
+    assert encode_event(events[0]).count(b"ann-4711") == 1, "what came in stays as it is"
 
 
 async def test_nothing_asks_nobody(watched: Watched, protect: ProtectEvents) -> None:
@@ -90,12 +90,12 @@ async def test_a_vault_that_cannot_answer_now_can_be_asked_again(
 ) -> None:
     watched.fault = fault
     with pytest.raises(VaultUnavailable):
-        await protect(SHOP, [event("ann")])
+        await protect(SHOP, [event("ann-4711-user")])
     watched.fault = None
-    assert len(await protect(SHOP, [event("ann")])) == 1
+    assert len(await protect(SHOP, [event("ann-4711-user")])) == 1
 
 
 async def test_it_waits_no_longer_than_it_may(watched: Watched, protect: ProtectEvents) -> None:
     watched.seconds = 60
     with pytest.raises(VaultUnavailable):
-        await protect(SHOP, [event("ann")])
+        await protect(SHOP, [event("ann-4711-user")])
