@@ -449,14 +449,16 @@ def _clusters(settings: GatewaySettings) -> list[dict[str, Any]]:
         upstream: Upstream = getattr(settings, service)
         clusters.append(_cluster(service, [(upstream.host, upstream.http_port)], http2=False))
         clusters.append(_cluster(f"{service}_grpc", [(upstream.host, upstream.grpc_port)], http2=True))
-    # Either answers the credential check, so that the loss of one refuses nobody.
+    # Either answers the credential check, so that the loss of one refuses nobody. tenant-admin first: it has nothing else to do when
+    # ingest is busy with large batches, behind which a shopper's check would wait.
     check = _cluster(
         "credential_check",
         [
-            (settings.ingest.host, settings.ingest.http_port),
             (settings.tenant_admin.host, settings.tenant_admin.http_port),
+            (settings.ingest.host, settings.ingest.http_port),
         ],
         http2=False,
+        in_turn=True,
     )
     check["health_checks"] = [
         {
@@ -474,7 +476,8 @@ def _clusters(settings: GatewaySettings) -> list[dict[str, Any]]:
     return clusters
 
 
-def _cluster(name: str, endpoints: list[tuple[str, int]], *, http2: bool) -> dict[str, Any]:
+def _cluster(name: str, endpoints: list[tuple[str, int]], *, http2: bool, in_turn: bool = False) -> dict[str, Any]:
+    """``in_turn``: each endpoint only while those before it are not healthy."""
     protocol: dict[str, Any] = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
     return {
         "name": name,
@@ -497,7 +500,11 @@ def _cluster(name: str, endpoints: list[tuple[str, int]], *, http2: bool) -> dic
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": _address(host, port)}} for host, port in endpoints]}
+                {
+                    "priority": number if in_turn else 0,
+                    "lb_endpoints": [{"endpoint": {"address": _address(host, port)}}],
+                }
+                for number, (host, port) in enumerate(endpoints)
             ],
         },
     }

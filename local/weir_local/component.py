@@ -13,6 +13,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,17 @@ class CannotStart(Exception):
         self.advice = advice
 
 
+class Precedence(IntEnum):
+    """Who gets the processor when it is short (ADR 17), as a niceness: five steps are a third of the weight, ten a ninth."""
+
+    SHOPPER = 0
+    """What a shopper waits for: gateway, fraud, the credential check and their stores."""
+    SENDER = 5
+    """What a shop's machine waits for: ingest and the log."""
+    NOBODY = 10
+    """What nobody waits for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How to start the process.
@@ -49,8 +61,7 @@ class Launch:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
-    background: bool = False
-    """Whether it yields the processor to what a shopper waits for (gateway, ingest, fraud and their stores)."""
+    precedence: Precedence = Precedence.SHOPPER
 
 
 class Component(ABC):

@@ -24,9 +24,6 @@ COMPONENT_MARKER = "WEIR_COMPONENT"
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
 
-BACKGROUND_NICE = 10
-"""A ninth of the weight of what is not in the background, when both want the processor."""
-
 EXIT_CODE_SECONDS = 0.05
 """The waiting shell needs an instant, after the component's end, to write the exit code and go."""
 KILL_SECONDS = 10.0
@@ -100,7 +97,7 @@ class Processes:
         environment |= launch.environment
         environment |= {STATE_MARKER: str(self._state), COMPONENT_MARKER: component}
         directory = str(launch.directory or self._state)
-        nice = str(BACKGROUND_NICE if launch.background else 0)
+        nice = str(int(launch.precedence))
         with log.open("ab") as output:
             # Not a Popen: nobody here waits for it, its waiting is the shell's business.
             os.posix_spawn(
@@ -214,7 +211,7 @@ class Processes:
 
 def settings_digest(launch: Launch) -> str:
     """Changes when command, environment or folder change."""
-    parts = (launch.command, sorted(launch.environment.items()), str(launch.directory), launch.background)
+    parts = (launch.command, sorted(launch.environment.items()), str(launch.directory), int(launch.precedence))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

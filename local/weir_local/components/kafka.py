@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 from weir_common.kafka.closing import close_client
 
-from weir_local.component import CannotStart, Component, Launch, NotReady, Report
+from weir_local.component import CannotStart, Component, Launch, NotReady, Precedence, Report
 from weir_local.environment import link_of
 from weir_local.jars import cached_jars
 from weir_local.mesh import Mesh
@@ -28,7 +28,7 @@ JVM_OPTIONS = (
     # The broker's working set is page cache, not heap: with 256 MB of heap the process stays below 500 MB.
     "-Xms96m",
     "-Xmx256m",
-    "-XX:TieredStopAtLevel=1",
+    "-XX:TieredStopAtLevel=1",  # the thorough compiler would take a fifth of a core for minutes after each start
     "-XX:+UseSerialGC",  # two cores: a concurrent collector would take one from the services
     "-XX:MaxDirectMemorySize=64m",
     "-XX:ReservedCodeCacheSize=64m",
@@ -81,7 +81,8 @@ class Kafka(Component):
                 *JVM_OPTIONS,
                 f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
                 *("-cp", f"{jars}/*", "kafka.Kafka", str(folder / "server.properties")),
-            )
+            ),
+            precedence=Precedence.SENDER,
         )
 
     async def ready(self, mesh: Mesh) -> None:

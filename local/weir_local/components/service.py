@@ -11,12 +11,18 @@ import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from weir_local.addresses import environment_of
-from weir_local.component import CannotStart, Component, Launch, NotReady, Report
+from weir_local.component import CannotStart, Component, Launch, NotReady, Precedence, Report
 from weir_local.environment import package_of
 from weir_local.mesh import Mesh, python
 
 TRAINING_SECONDS = 300
-BACKGROUND = ("anomaly", "analytics", "compliance")
+PRECEDENCE = {
+    "ingest": Precedence.SENDER,
+    "anomaly": Precedence.NOBODY,
+    "analytics": Precedence.NOBODY,
+    "compliance": Precedence.NOBODY,
+}
+"""tenant-admin comes first, too: it answers the gateway's credential check."""
 """Nobody waits for their answer to a single event; tenant-admin answers the gateway's credential check."""
 
 
@@ -56,7 +62,7 @@ class WeirService(Component):
         return Launch(
             (python(), "-m", package_of(self.name)),
             environment_of(mesh, self.name),
-            background=self.name in BACKGROUND,
+            precedence=PRECEDENCE.get(self.name, Precedence.SHOPPER),
         )
 
     async def ready(self, mesh: Mesh) -> None:

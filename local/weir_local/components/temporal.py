@@ -8,7 +8,7 @@ from pathlib import Path
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from weir_local.component import CannotStart, Component, Launch, Report
+from weir_local.component import CannotStart, Component, Launch, Precedence, Report
 from weir_local.mesh import Mesh, program
 
 NAMESPACE = "default"
@@ -35,7 +35,7 @@ class Temporal(Component):
             ),
             # No look for a newer version, no state outside the mesh's folder.
             {"TEMPORAL_CLI_DISABLE_UPDATE_CHECK": "1", "HOME": str(mesh.state / "temporal")},
-            background=True,
+            precedence=Precedence.NOBODY,
         )
 
     async def ready(self, mesh: Mesh) -> None:

@@ -6,7 +6,7 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from weir_local.component import Component, Launch, NotReady, Report
+from weir_local.component import Component, Launch, NotReady, Precedence, Report
 from weir_local.mesh import Mesh, python
 
 
@@ -24,7 +24,7 @@ class Traces(Component):
                 *(python(), "-m", "weir_local.tracestore", "--database", str(database)),
                 *("--otlp-port", str(mesh.port("traces-otlp")), "--http-port", str(mesh.port("traces-http"))),
             ),
-            background=True,
+            precedence=Precedence.NOBODY,
         )
 
     async def ready(self, mesh: Mesh) -> None:
