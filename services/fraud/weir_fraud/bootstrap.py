@@ -64,7 +64,12 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
-        vault_settings = settings.vault.model_copy(update={"postgres": whole_pool(settings.vault.postgres)})
+        vault_settings = settings.vault.model_copy(
+            update={
+                "postgres": whole_pool(settings.vault.postgres),
+                "deadline_seconds": min(settings.vault.deadline_seconds, settings.scoring.deadline_seconds),
+            }
+        )
         vault = await stack.enter_async_context(open_vault(vault_settings, valkey, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)

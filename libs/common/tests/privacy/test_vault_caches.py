@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -178,3 +179,60 @@ def test_the_least_recently_used_is_forgotten() -> None:
     assert "1" not in repr(RecentlyUsed(5)).replace("of 5", "")
     with pytest.raises(ValueError, match="one value"):
         RecentlyUsed(0)
+
+
+class SlowMark(Counted):
+    """Its database answers for the mark when told to."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.answer = asyncio.Event()
+
+    async def erasure_mark(self, tenant_id: TenantId) -> int:
+        self.calls["erasure_mark"] = self.calls.get("erasure_mark", 0) + 1
+        number: int = await self._inner.erasure_mark(tenant_id)
+        await self.answer.wait()
+        return number
+
+
+async def test_a_slow_database_is_asked_for_the_mark_once_and_not_by_everybody_who_waits(
+    one: Any, memory: Any, tenant_id: TenantId, clock: Any
+) -> None:
+    records = SlowMark(memory.records)
+    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    waiting = [asyncio.create_task(vault.resolve(tenant_id, [user(f"p{number}")])) for number in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    waiting[0].cancel()  # who asked first gives up; the others still get the answer
+    await asyncio.sleep(0)
+    clock.advance(seconds=0.9)
+    waiting.append(asyncio.create_task(vault.resolve(tenant_id, [user("late")])))
+    await asyncio.sleep(0.01)
+    assert records.calls["erasure_mark"] == 1
+    clock.advance(seconds=0.2)
+    waiting.append(asyncio.create_task(vault.resolve(tenant_id, [user("later")])))
+    await asyncio.sleep(0.01)
+    assert records.calls["erasure_mark"] == 2, "what began more than a second ago may be too old"
+    records.answer.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert all(len(answer) == 1 for answer in answers[1:] if not isinstance(answer, BaseException))
+    assert sum(isinstance(answer, BaseException) for answer in answers) == 1
+
+
+async def test_a_mark_that_was_being_read_during_an_erasure_is_not_kept(
+    one: Any, memory: Any, tenant_id: TenantId, clock: Any
+) -> None:
+    records = SlowMark(memory.records)
+    records.answer.set()
+    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    before = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+    clock.advance(seconds=2)
+    records.answer.clear()
+    under_way = asyncio.create_task(vault.resolve(tenant_id, [user("ann")]))
+    await asyncio.sleep(0.01)
+    assert await vault.erase(tenant_id, before.subject_id)
+    records.answer.set()
+    await under_way
+    after = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+    assert after.subject_id != before.subject_id

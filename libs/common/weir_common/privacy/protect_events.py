@@ -28,7 +28,7 @@ class ProtectEvents:
     """The use case of whoever takes events in. `timeout_seconds` is for the vault, however many questions it is asked."""
 
     def __init__(
-        self, vault: SubjectVault, keys: TokenKeys, clock: Callable[[], datetime], *, timeout_seconds: float = 2.0
+        self, vault: SubjectVault, keys: TokenKeys, clock: Callable[[], datetime], *, timeout_seconds: float = 5.0
     ) -> None:
         self._vault = vault
         self._keys = keys

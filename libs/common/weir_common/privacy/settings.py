@@ -17,7 +17,7 @@ class VaultSettings(Section):
 
     postgres: PostgresSettings
     root_key_path: Path
-    deadline_seconds: float = Field(default=2.0, gt=0)
+    deadline_seconds: float = Field(default=5.0, gt=0)
     subjects: int = Field(default=100_000, ge=1)
     tenants: int = Field(default=10_000, ge=1)
     mark_seconds: float = Field(default=1.0, gt=0)

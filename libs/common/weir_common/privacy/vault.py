@@ -10,6 +10,7 @@ The price: after an erasure all of that tenant's entries are read again, one rou
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import time
@@ -69,6 +70,7 @@ class Vault:
         self._limits = limits or VaultLimits()
         self._monotonic = monotonic
         self._marks: RecentlyUsed[TenantId, _Mark] = RecentlyUsed(self._limits.tenants)
+        self._reading: dict[TenantId, tuple[float, asyncio.Task[int]]] = {}
         self._kept: RecentlyUsed[tuple[TenantId, bytes], tuple[int, Subject]] = RecentlyUsed(self._limits.subjects)
 
     async def resolve(self, tenant_id: TenantId, identifiers: Sequence[Identifier]) -> Mapping[Identifier, Subject]:
@@ -98,6 +100,8 @@ class Vault:
         """See `SubjectVault.erase`. Here at once; elsewhere as the module says."""
         erased = await self._records.erase(tenant_id, subject_id)
         self._marks.forget(tenant_id)
+        # One that is being read may be that of before.
+        self._reading.pop(tenant_id, None)
         return erased
 
     async def _subjects(
@@ -131,14 +135,41 @@ class Vault:
         if known is not None and now - known.read_at < self._limits.mark_seconds:
             return known.number
         try:
-            number = await self._records.erasure_mark(tenant_id)
+            # Shielded: who asked first may be out of time while others still wait for the same answer.
+            number = await asyncio.shield(self._mark_being_read(tenant_id, now))
         except VaultUnavailable as error:
             if known is None or now - known.read_at >= self._limits.mark_seconds_without_answer:
                 raise
             log.warning("the erasure mark cannot be read, the last one is used", tenant_id=tenant_id, error=str(error))
             return known.number
-        self._marks.put(tenant_id, _Mark(number, now))
         return number
+
+    def _mark_being_read(self, tenant_id: TenantId, now: float) -> asyncio.Task[int]:
+        """The reading of the mark that is under way if it began within ``mark_seconds``, else a new one.
+
+        Otherwise a slow database would be asked by every batch that waits for it, and only become slower.
+        """
+        known = self._reading.get(tenant_id)
+        if known is not None and now - known[0] < self._limits.mark_seconds:
+            return known[1]
+
+        async def read() -> int:
+            newest = False
+            try:
+                number = await self._records.erasure_mark(tenant_id)
+            finally:
+                newest = self._reading.get(tenant_id) is reading
+                if newest:
+                    del self._reading[tenant_id]
+            if newest:
+                self._marks.put(tenant_id, _Mark(number, now))
+            return number
+
+        task = asyncio.create_task(read(), name="erasure mark")
+        task.add_done_callback(_looked_at)
+        reading = (now, task)
+        self._reading[tenant_id] = reading
+        return task
 
     async def _read(self, tenant_id: TenantId, mark: int, indexes: list[bytes], make: bool) -> dict[bytes, Subject]:
         found: dict[bytes, Subject] = {}
@@ -178,6 +209,12 @@ class Vault:
         except KeyDestroyed:
             return None
         return Subject(record.subject_id, SubjectCipher(kek.unwrap(record.wrapped_key)))
+
+
+def _looked_at(task: asyncio.Task[int]) -> None:
+    """Whoever waited has the error; nobody may wait any more, which is no fault."""
+    if not task.cancelled():
+        task.exception()
 
 
 def packed_subject(subject_id: SubjectId) -> bytes:
