@@ -220,6 +220,32 @@ async def test_a_slow_database_is_asked_for_the_mark_once_and_not_by_everybody_w
     assert sum(isinstance(answer, BaseException) for answer in answers) == 1
 
 
+async def test_of_a_busy_tenant_nobody_waits_for_the_mark(
+    one: Any, memory: Any, tenant_id: TenantId, clock: Any
+) -> None:
+    records = SlowMark(memory.records)
+    records.answer.set()
+    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    before = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+    records.answer.clear()
+    for _ in range(4):
+        clock.advance(seconds=0.2)
+        async with asyncio.timeout(1):
+            await vault.resolve(tenant_id, [user("ann")])
+        await asyncio.sleep(0)
+    assert records.calls["erasure_mark"] == 2, "once at first, and once ahead"
+    await memory.records.erase(tenant_id, before.subject_id)
+    records.answer.set()
+    await asyncio.sleep(0.01)
+    clock.advance(seconds=0.6)
+    await vault.resolve(
+        tenant_id, [user("ann")]
+    )  # the one read ahead was that of before the erasure, and is read ahead again
+    await asyncio.sleep(0.01)
+    after = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
+    assert after.subject_id != before.subject_id
+
+
 async def test_a_mark_that_was_being_read_during_an_erasure_is_not_kept(
     one: Any, memory: Any, tenant_id: TenantId, clock: Any
 ) -> None:

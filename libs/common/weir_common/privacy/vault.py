@@ -3,7 +3,7 @@
 Three places keep a subject's record: the database, durably; a cache that the instances share (keys wrapped); and this process
 (keys unwrapped, at most ``subjects`` of them). An erasure reaches both caches by the tenant's erasure mark: a number that the
 deleting transaction raises, that is part of the shared cache's keys, and that every entry here was read under. It is
-read again after ``mark_seconds``, so no instance seals or opens by an erased key for longer than that and the time of one request
+read again before ``mark_seconds`` are over, so no instance seals or opens by an erased key for longer than that and the time of one request
 that was under way; if the database does not answer, for no longer than ``mark_seconds_without_answer``.
 The price: after an erasure all of that tenant's entries are read again, one round trip a batch.
 """
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 SUBJECT_PREFIX: Final = "sub_"
 SUBJECT_BYTES: Final = 16
 _ATTEMPTS: Final = 3
+_AHEAD: Final = 0.5
+"""The part of a mark's time after which it is read again."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,10 @@ class Vault:
         """The tenant's erasure mark, not older than the limits say."""
         known = self._marks.get(tenant_id)
         now = self._monotonic()
-        if known is not None and now - known.read_at < self._limits.mark_seconds:
+        if known is not None and (age := now - known.read_at) < self._limits.mark_seconds:
+            if age >= self._limits.mark_seconds * _AHEAD:
+                # Read before it is too old, so that of a tenant that is busy nobody waits for it.
+                self._mark_being_read(tenant_id, now)
             return known.number
         try:
             # Shielded: who asked first may be out of time while others still wait for the same answer.
