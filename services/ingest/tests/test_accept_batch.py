@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -276,6 +277,45 @@ async def test_another_tenants_event_stops_the_whole_batch_before_anything_is_wr
 async def test_too_much_in_flight_is_told_to_come_back(accept: AcceptBatch) -> None:
     with pytest.raises(Unavailable):
         await accept(TENANT, [raw(event()) for _ in range(11)])
+
+
+class SlowLog(MemoryLog):
+    """Acknowledges when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = asyncio.Event()
+        self.at_once = 0
+
+    async def try_publish_all(
+        self, records: Sequence[OutgoingRecord], *, timeout: float | None = None
+    ) -> list[Position | RetryError]:
+        self.at_once += 1
+        await self.answer.wait()
+        self.at_once -= 1
+        return await super().try_publish_all(records, timeout=timeout)
+
+
+async def test_a_batch_waits_for_its_turn_and_is_told_to_come_back_if_that_takes_too_long(
+    receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    log = SlowLog()
+    limits = BatchLimits(max_batches_at_once=2, turn_timeout_seconds=0.2)
+    book, drift = LedgerBook(log), DriftBook(MemoryDrift())
+    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, limits)
+    at_work = [asyncio.create_task(accept(TENANT, [raw(event())])) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    late = asyncio.create_task(accept(TENANT, [raw(event())]))
+    with pytest.raises(Unavailable) as caught:
+        await late
+    assert caught.value.status == 503
+    in_time = asyncio.create_task(accept(TENANT, [raw(event())]))
+    await asyncio.sleep(0.05)
+    assert log.at_once == 2
+    log.answer.set()
+    answers = await asyncio.gather(*at_work, in_time)
+    assert [result.status for (result,) in answers] == [Status.ACCEPTED] * 3
+    assert len(log.records) == 3, "of the one that was told to come back nothing is on the log"
 
 
 @pytest.mark.parametrize("amount", ['"NaN"', '"Infinity"', '"-sNaN"'])

@@ -8,9 +8,11 @@ In between personal data are taken out and sealed. Without the vault nothing is 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -85,7 +87,7 @@ class TenantMismatch(Forbidden):
 
 
 class AcceptBatch:
-    """The use case. Bounded: above ``max_events_in_flight`` new batches are told to come back."""
+    """The use case. Bounded: above ``max_events_in_flight``, or after ``turn_timeout_seconds``, batches are told to come back."""
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class AcceptBatch:
         self._book = book
         self._limits = limits
         self._in_flight = 0
+        self._turn = asyncio.Semaphore(limits.max_batches_at_once)
         self._places = DriftPlaces()
         create = meter()
         self._results = create.create_counter(
@@ -133,6 +136,12 @@ class AcceptBatch:
         self._receipt_faults = create.create_counter(
             "weir.ingest.receipt.failures", unit="{batch}", description="Receipt look-ups or writes that failed"
         )
+        self._turned_away = create.create_counter(
+            "weir.ingest.overloaded", unit="{batch}", description="Batches that waited too long for their turn"
+        )
+        self._waited = create.create_histogram(
+            "weir.ingest.turn.duration", unit="s", description="How long a batch waited for its turn"
+        )
         self._duration = create.create_histogram(
             "weir.ingest.acknowledge.duration",
             unit="s",
@@ -160,13 +169,14 @@ class AcceptBatch:
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
         self._in_flight += len(events)
-        now = datetime.now(UTC)
-        accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        refused: dict[int, Refusal] = {}
         try:
-            results = await self._accept(tenant_id, events[:granted], atomic, accepted_at, refused)
-            if quarantine and not atomic and refused:
-                await self._keep(tenant_id, refused, results, now)
+            async with self._own_turn():
+                now = datetime.now(UTC)
+                accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+                refused: dict[int, Refusal] = {}
+                results = await self._accept(tenant_id, events[:granted], atomic, accepted_at, refused)
+                if quarantine and not atomic and refused:
+                    await self._keep(tenant_id, refused, results, now)
         finally:
             self._in_flight -= len(events)
         results += [EventResult(index, Status.THROTTLED) for index in range(len(results), len(events))]
@@ -175,6 +185,28 @@ class AcceptBatch:
             self._results.add(count, {"weir.tenant.id": tenant_id, "weir.ledger.fate": status})
         self._book.count(tenant_id, accepted_at[:MINUTE_LENGTH], fates)
         return results
+
+    @asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        """``Unavailable`` after ``turn_timeout_seconds``.
+
+        More batches at once would not be done sooner: each would only stand longer between its look-up and its answer, until the
+        stores' deadlines pass in this process and not in the stores.
+        """
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._limits.turn_timeout_seconds):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            self._turned_away.add(1)
+            raise Unavailable(
+                "There is more to do than can be done now; send the batch again.", slug="overloaded"
+            ) from error
+        self._waited.record(time.perf_counter() - started)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _accept(
         self,

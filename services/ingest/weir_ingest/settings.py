@@ -16,6 +16,10 @@ class BatchLimits(Section):
     max_body_bytes: int = Field(default=16 * 1_048_576, ge=1)
     max_event_bytes: int = Field(default=512 * 1_024, ge=1)
     max_events_in_flight: int = Field(default=20_000, ge=1)
+    max_batches_at_once: int = Field(default=32, ge=1)
+    """At work; the others wait for their turn."""
+    turn_timeout_seconds: float = Field(default=2.0, gt=0)
+    """After that it is kinder to say so than to go on waiting."""
     acknowledge_timeout_seconds: float = Field(default=5.0, gt=0)
 
 
