@@ -309,6 +309,8 @@ async def test_a_batch_waits_for_its_turn_and_is_told_to_come_back_if_that_takes
     with pytest.raises(Unavailable) as caught:
         await late
     assert caught.value.status == 503
+    (throttled,) = await accept(TENANT, [raw(event())], granted=0)
+    assert throttled.status is Status.THROTTLED, "what the quota refuses does not stand in line"
     in_time = asyncio.create_task(accept(TENANT, [raw(event())]))
     await asyncio.sleep(0.05)
     assert log.at_once == 2

@@ -204,10 +204,7 @@ def as_in_the_service() -> Iterator[None]:
 
 @pytest.mark.usefixtures("as_in_the_service")
 async def test_a_decision_takes_less_than_fifty_milliseconds(channel: grpc.aio.Channel, tenant: TenantId) -> None:
-    """Open loop at 100 a second, from the moment at which a call should have been made: p99 < 50 ms, stored and explained.
-
-    On a machine that is slower at the moment than the one of the README's figures it may be later by as much.
-    """
+    """Open loop at 100 a second, from the moment at which a call should have been made: p99 < 50 ms, stored and explained."""
     await ask(channel, tenant, event(tenant))
     rate, count, rounds = 100, 400, 3
 
@@ -217,12 +214,12 @@ async def test_a_decision_takes_less_than_fifty_milliseconds(channel: grpc.aio.C
         return time.perf_counter() - due
 
     tails: list[float] = []
-    slow = [1.0]
+    slow: list[float] = []
     for _ in range(rounds):
         slow.append(slowness())
         start = time.perf_counter() + 0.05
         taken = sorted(await asyncio.gather(*(one(start + number / rate) for number in range(count))))
         tails.append(taken[int(count * 0.99)])
     # The median of the rounds: one stall of a shared machine's disk is longer than a round's hundredth part.
-    told = f"p99 of each round: {', '.join(f'{tail:.4f} s' for tail in tails)}; slowness {slow[1:]}"
-    assert sorted(tails)[rounds // 2] < 0.05 * max(slow), told
+    told = f"p99 of each round: {', '.join(f'{tail:.4f} s' for tail in tails)}; slowness of the machine {slow}"
+    assert sorted(tails)[rounds // 2] < 0.05, told
