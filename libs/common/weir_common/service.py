@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp
 
 from weir_common.errors import WeirError
 from weir_common.grpc import GrpcServer
+from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
 from weir_common.settings import EdgeSettings
 from weir_common.telemetry import setup_telemetry
@@ -63,9 +63,7 @@ async def _run(name: str, settings: EdgeSettings, build: Build) -> int:
             loop.add_signal_handler(signum, stop.set)
         try:
             async with build(settings) as service:
-                # A full collection over everything that was imported takes 100 ms: what lives for ever is not looked at again.
-                gc.collect()
-                gc.freeze()
+                quieten_garbage_collector()
                 return await serve(service, settings, stop)
         except WeirError as error:
             log.critical("service cannot go on", reason=str(error))

@@ -69,7 +69,7 @@ async def build(settings: AnomalySettings) -> AsyncIterator[Service]:
             publisher=publisher,
             max_records=settings.max_records,
             max_wait_seconds=settings.max_wait_seconds,
-            # Rules look at the stream as a whole: a tenth of a second of it at a time costs a third of the transactions.
+            # Rules look at the stream as a whole: a quarter of a second of it at a time costs a tenth of the transactions.
             fetch_min_bytes=FETCH_BYTES,
             on_assigned=cache.clear,
             wake_outbox=relay.wake,

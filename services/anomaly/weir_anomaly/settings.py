@@ -12,6 +12,6 @@ class AnomalySettings(ServiceSettings):
     model_config = service_config("WEIR_ANOMALY_")
 
     max_records: int = Field(default=500, ge=1)
-    max_wait_seconds: float = Field(default=0.1, gt=0, le=1)
+    max_wait_seconds: float = Field(default=0.25, gt=0, le=1)
     state_cache_entries: int = Field(default=50_000, ge=1)
     """About a kilobyte each."""

@@ -41,7 +41,6 @@ from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
-from weir_fraud.quiet_heap import freeze_heap
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
@@ -148,7 +147,6 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],
             readiness,
         )
-        freeze_heap()
         yield Service(
             name=SERVICE,
             readiness=readiness,

@@ -25,5 +25,16 @@ def test_ids_are_forgotten_after_fifteen_minutes_of_the_log() -> None:
     assert len(recent) == 2
 
 
+def test_few_runs_are_searched_however_often_ids_come() -> None:
+    recent, half_a_second = RecentIds(), WINDOW // 1_800
+    for number in range(3_600):
+        recent.add([number * 4, number * 4 + 1, number * 4 + 2], number * half_a_second)
+    assert recent.runs < 150
+    first_kept = (3_600 - 1_801) * 4
+    assert recent.fresh([first_kept, first_kept + 3, 3_599 * 4]) == [False, True, False]
+    forgotten = len(recent) - 1_801 * 3
+    assert 0 <= forgotten <= 121 * 3, "what is older than the window by more than a minute is not kept"
+
+
 def test_ids_belong_to_their_tenant() -> None:
     assert id64("t", "e") != id64("u", "e")

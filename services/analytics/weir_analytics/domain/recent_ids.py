@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from weir_analytics.domain.facts import MICROSECONDS, Microseconds
 
 WINDOW = 15 * 60 * MICROSECONDS
+_LONGEST_RUN = 60 * MICROSECONDS
 
 Ids = npt.NDArray[np.uint64]
 
@@ -26,18 +28,30 @@ def id64(tenant_id: str, event_id: str) -> int:
 
 
 class RecentIds:
-    """A set that forgets."""
+    """A set that forgets.
+
+    Each ``add`` is a sorted run; a look-up searches all of them. So neighbours of about one size become one, as long as a run does not span
+    more than a minute: else a look-up would search the two thousand runs of 15 minutes, and what is old could not be forgotten.
+    """
 
     def __init__(self) -> None:
-        self._runs: deque[tuple[Microseconds, Ids]] = deque()
+        self._runs: deque[_Run] = deque()
 
     def __len__(self) -> int:
-        return sum(run.size for _, run in self._runs)
+        return sum(run.ids.size for run in self._runs)
+
+    @property
+    def runs(self) -> int:
+        """How many are searched."""
+        return len(self._runs)
 
     def add(self, ids: Iterable[int], accepted_at: Microseconds) -> None:
         """Remember ids of records accepted up to then, and forget those of 15 minutes before."""
-        self._runs.append((accepted_at, np.unique(np.fromiter(ids, dtype=np.uint64))))
-        while self._runs and self._runs[0][0] < accepted_at - WINDOW:
+        newest = _Run(accepted_at, accepted_at, np.unique(np.fromiter(ids, dtype=np.uint64)))
+        while self._runs and newest.takes(self._runs[-1]):
+            newest = newest.merged(self._runs.pop())
+        self._runs.append(newest)
+        while self._runs and self._runs[0].until < accepted_at - WINDOW:
             self._runs.popleft()
 
     def fresh(self, ids: list[int]) -> list[bool]:
@@ -45,9 +59,25 @@ class RecentIds:
         asked = np.fromiter(ids, dtype=np.uint64, count=len(ids))
         new = np.zeros(asked.size, dtype=np.bool_)
         new[np.unique(asked, return_index=True)[1]] = True
-        for _, run in self._runs:
-            place = np.searchsorted(run, asked)
-            place[place == run.size] = 0
-            if run.size:
-                new &= run[place] != asked
+        for run in self._runs:
+            place = np.searchsorted(run.ids, asked)
+            place[place == run.ids.size] = 0
+            if run.ids.size:
+                new &= run.ids[place] != asked
         return [bool(each) for each in new]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Ids of records accepted since then and until then, sorted."""
+
+    since: Microseconds
+    until: Microseconds
+    ids: Ids
+
+    def takes(self, older: _Run) -> bool:
+        """Whether the two become one. Sizes double from run to run, so that no id is sorted anew more than a few times."""
+        return older.ids.size < 2 * self.ids.size and abs(self.until - older.since) <= _LONGEST_RUN
+
+    def merged(self, older: _Run) -> _Run:
+        return _Run(min(self.since, older.since), max(self.until, older.until), np.union1d(older.ids, self.ids))

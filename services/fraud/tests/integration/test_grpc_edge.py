@@ -27,6 +27,7 @@ from weir_common.ids import TenantId
 from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
 from weir_common.privacy.identifiers import user
 from weir_common.problems import Unauthenticated
+from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
@@ -36,7 +37,6 @@ from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
-from weir_fraud.quiet_heap import freeze_heap
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
@@ -197,8 +197,10 @@ async def test_a_person_gets_what_is_held_of_them(
 @pytest.fixture
 def as_in_the_service() -> Iterator[None]:
     """The heap of a test run is larger than the service's; both are frozen before the first call."""
-    freeze_heap()
+    thresholds = gc.get_threshold()
+    quieten_garbage_collector()
     yield
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
 
 
