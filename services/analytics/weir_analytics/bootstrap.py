@@ -30,10 +30,11 @@ from weir_common.service import BackgroundTask, Service
 from weir_analytics.adapters.iceberg_archive import (
     IcebergArchive,
     IcebergArchiveReader,
-    LakePositions,
     open_catalogue,
     open_table,
+    stored_offsets,
 )
+from weir_analytics.adapters.lake_positions import LakePositions
 from weir_analytics.adapters.postgres_archive_entries import PostgresArchiveEntries
 from weir_analytics.adapters.postgres_books import PostgresBooks
 from weir_analytics.adapters.postgres_rollups import PostgresRollups
@@ -133,7 +134,12 @@ async def build(settings: AnalyticsSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     applied_pb2_grpc.add_AppliedServiceServicer_to_server,
-                    AppliedServicer([StoredPositions(pool, SCHEMA, SERVICE), LakePositions(lake, "events", EVENTS)]),
+                    AppliedServicer(
+                        [
+                            StoredPositions(pool, SCHEMA, SERVICE),
+                            LakePositions("events", EVENTS, partial(stored_offsets, lake, "events")),
+                        ]
+                    ),
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,

@@ -8,10 +8,8 @@ tenant make thousands. Files still carry the range of event times, by which read
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -104,8 +102,6 @@ COMPRESSION_LEVEL: Final = 1
 
 _DAY: Final = 86_400 * MICROSECONDS
 _MINUTE: Final = 60 * MICROSECONDS
-_POSITIONS_SECONDS: Final = 1.0
-"""A commit comes every twenty seconds: no need to open the table for everybody who asks."""
 
 
 def open_catalogue(dsn: str, warehouse_uri: str) -> SqlCatalog:
@@ -385,28 +381,10 @@ class IcebergArchiveReader:
             yield from (text.as_buffer().to_pybytes() for text in batch["payload"])
 
 
-class LakePositions:
-    """See ``weir_common.applied.Positions``: where the newest snapshot of one table stands."""
-
-    def __init__(self, catalogue: SqlCatalog, table: str, topic: str) -> None:
-        self._catalogue = catalogue
-        self._table = table
-        self._topic = topic
-        self._lock = asyncio.Lock()
-        self._read: tuple[float, Mapping[int, int]] | None = None
-
-    async def next_offsets(self, topic: str, partition: int) -> Mapping[str, int]:
-        if topic != self._topic:
-            return {}
-        async with self._lock:
-            if self._read is None or time.monotonic() - self._read[0] > _POSITIONS_SECONDS:
-                self._read = (time.monotonic(), await asyncio.to_thread(self._stored))
-            offsets = self._read[1]
-        return {f"analytics.lake.{self._table}": offsets.get(partition, 0)}
-
-    def _stored(self) -> Mapping[int, int]:
-        with _catalogue_errors():
-            return _state(self._catalogue.load_table((NAMESPACE, self._table))).next_offsets
+def stored_offsets(catalogue: SqlCatalog, table: str) -> Mapping[int, int]:
+    """Partition → the first offset that the newest snapshot does not have. Reads the table's metadata anew: not on the event loop."""
+    with _catalogue_errors():
+        return _state(catalogue.load_table((NAMESPACE, table))).next_offsets
 
 
 # pyiceberg's expressions are pydantic models with constructors of their own, which mypy's plugin does not see.
