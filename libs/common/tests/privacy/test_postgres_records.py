@@ -114,3 +114,27 @@ async def test_a_vault_on_the_servers_opens_and_needs_its_root_key(
     async with open_vault(settings, valkey, "vault-test") as opened:
         with pytest.raises(KeyUnusable):
             await opened.vault.find(tenant_id, [user("ann")])
+
+
+async def test_a_batch_reads_no_more_rows_than_it_asks_for(
+    pool: asyncpg.Pool, postgres: PostgresSettings, tenant_id: TenantId
+) -> None:
+    """On one connection from the first subject on: a plan that was made for an empty table stays for a while."""
+    connection = await asyncpg.connect(postgres.dsn.get_secret_value(), timeout=5, command_timeout=10)
+    added = "SELECT count(*) FROM vault.add_subjects($1, $2, $3, $4, $5)"
+    rows_read = (
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'vault.subject'::regclass"
+    )
+    asked = 40
+    try:
+        for _ in range(60):
+            indexes = [os.urandom(32) for _ in range(asked)]
+            columns = (indexes, [index.hex() for index in indexes], 1, [os.urandom(40) for _ in indexes])
+            assert await connection.fetchval(added, tenant_id, *columns) == asked
+        async with connection.transaction():
+            before = await connection.fetchval(rows_read)
+            assert await connection.fetchval(added, tenant_id, *columns) == asked
+            # Each is met twice: as a conflict, and by the look-up.
+            assert asked <= await connection.fetchval(rows_read) - before <= 2 * asked
+    finally:
+        await connection.close(timeout=5)

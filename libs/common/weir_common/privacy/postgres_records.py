@@ -98,8 +98,10 @@ class PostgresRecords:
     async def subjects(self, tenant_id: TenantId, blind_indexes: Sequence[bytes]) -> Sequence[SubjectRecord]:
         async with _answering(), tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             rows = await connection.fetch(
-                "SELECT blind_index, subject_id, epoch, wrapped_key FROM vault.subject "
-                "WHERE tenant_id = $1 AND blind_index = ANY($2::bytea[])",
+                # One look-up by key for each: see migration 0002.
+                "SELECT found.* FROM unnest($2::bytea[]) AS asked (blind_index) CROSS JOIN LATERAL ("
+                "SELECT blind_index, subject_id, epoch, wrapped_key FROM vault.subject AS s "
+                "WHERE s.tenant_id = $1 AND s.blind_index = asked.blind_index LIMIT 1) AS found",
                 tenant_id,
                 list(blind_indexes),
             )
@@ -231,15 +233,10 @@ async def _rewrap_subjects(
         limit,
     )
     if rows:
-        fresh = [rewrapped(row["epoch"], row["wrapped_key"]) for row in rows]
-        await connection.execute(
-            "UPDATE vault.subject AS s SET epoch = d.epoch, wrapped_key = d.wrapped_key "
-            "FROM unnest($2::bytea[], $3::integer[], $4::bytea[]) AS d (blind_index, epoch, wrapped_key) "
-            "WHERE s.tenant_id = $1 AND s.blind_index = d.blind_index",
-            tenant_id,
-            [row["blind_index"] for row in rows],
-            [epoch for epoch, _ in fresh],
-            [wrapped for _, wrapped in fresh],
+        # One by one: joined with a list, the planner may read all subjects of the tenant for each batch.
+        await connection.executemany(
+            "UPDATE vault.subject SET epoch = $3, wrapped_key = $4 WHERE tenant_id = $1 AND blind_index = $2",
+            [(tenant_id, row["blind_index"], *rewrapped(row["epoch"], row["wrapped_key"])) for row in rows],
         )
     return len(rows)
 

@@ -170,3 +170,25 @@ async def test_of_two_that_make_the_same_state_at_once_one_is_told(pool: asyncpg
         await transaction.as_tenant(tenant)
         stored = await PostgresCaseFiles(transaction, tenant, rows, StateCache(10)).states([key])
     assert (stored[key].updated_at, stored[key].version) == (kept, 1)
+
+
+async def test_states_are_read_one_by_one_however_many_the_tenant_has(pool: asyncpg.Pool, tenant: TenantId) -> None:
+    """On one connection from the first state on: a plan that was made for an empty table stays for a while."""
+    rows, asked = StateRows(RULES), 20
+    async with pool.acquire() as connection:
+        for turn in range(40):
+            keys = [StateKey(CLOCK, entity("tenant", f"{turn}-{number}")) for number in range(asked)]
+            async with connection.transaction():
+                transaction = Transaction(connection)
+                await transaction.as_tenant(tenant)
+                files = PostgresCaseFiles(transaction, tenant, rows, StateCache(10))
+                assert await files.states(keys) == {}
+                await files.save_states({key: Held(TenantClock().advance(1e9, 1e9), 1e9) for key in keys})
+        async with connection.transaction():
+            transaction = Transaction(connection)
+            await transaction.as_tenant(tenant)
+            assert len(await PostgresCaseFiles(transaction, tenant, rows, StateCache(10)).states(keys)) == asked
+            read = await connection.fetchval(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'anomaly.rule_state'::regclass"
+            )
+    assert read == asked

@@ -71,8 +71,10 @@ class PostgresCaseFiles:
         if not unknown:
             return known
         rows = await self._connection.fetch(
-            f"SELECT rule, entity, state, updated_at, version FROM {SCHEMA}.rule_state WHERE tenant_id = $1 "  # noqa: S608 - a constant
-            "AND (rule, entity) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+            # One look-up by key for each: joined, the planner may read all states of the tenant.
+            "SELECT held.* FROM unnest($2::text[], $3::text[]) AS asked (rule, entity) CROSS JOIN LATERAL ("  # noqa: S608 - a constant
+            f"SELECT rule, entity, state, updated_at, version FROM {SCHEMA}.rule_state AS s "
+            "WHERE s.tenant_id = $1 AND s.rule = asked.rule AND s.entity = asked.entity LIMIT 1) AS held",
             self._tenant_id,
             [key.rule for key in unknown],
             [key.entity for key in unknown],

@@ -16,7 +16,7 @@ from weir_common.kafka.partitioner import event_key, partition_of
 from weir_common.postgres import tenant_transaction
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.onnx_model import OnnxModel
-from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_decisions import PostgresDecisions, decided_before, record_decisions
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.payment import Payment
@@ -150,3 +150,25 @@ async def test_row_level_security_is_forced(
         )
     assert [row["relname"] for row in unprotected] == []
     assert await postgres.find(decision.tenant_id, decision.event_id) is not None
+
+
+@pytest.mark.integration
+async def test_looking_for_decisions_reads_no_more_than_it_asks_for(
+    pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    """On one connection from the first decision on: a plan that was made for an empty table stays for a while."""
+    first = await decided(score_payments, make_payment())
+    tenant_id = first.tenant_id
+    async with pool.acquire(timeout=5) as connection:
+        for _ in range(40):
+            made = [replace(first, event_id=EventId(str(uuid.uuid4()))) for _ in range(20)]
+            events = [(tenant_id, decision.event_id) for decision in made]
+            async with connection.transaction():
+                assert await decided_before(connection, events) == set()
+                assert await record_decisions(connection, made) == set(events)
+        async with connection.transaction():
+            assert await decided_before(connection, events) == set(events)
+            read = await connection.fetchval(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'fraud.decision'::regclass"
+            )
+        assert read == len(events)
