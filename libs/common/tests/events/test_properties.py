@@ -21,6 +21,7 @@ from weir_common.events import (
     version_2_0,
 )
 from weir_common.events.event import Event
+from weir_common.events.quotation_marks import quotation_marks_of
 from weir_common.problems import FieldError
 
 Document = dict[str, Any]
@@ -98,6 +99,14 @@ def test_an_event_comes_back_from_the_log_as_it_went(document: Document) -> None
     assert event_on_the_log(written) == decoded.event
     assert decode_event(written).event == decoded.event
     assert encode_event(event_on_the_log(written)) == written
+
+
+@many
+@given(documents(Event))
+def test_quotation_marks_are_counted_as_if_the_event_were_written(document: Document) -> None:
+    event = decode_event(encode(document)).event
+    written = encode_event(event)
+    assert quotation_marks_of(event) == written.count(b'"') - written.count(b'\\"')
 
 
 @many

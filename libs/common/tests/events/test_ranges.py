@@ -36,7 +36,7 @@ def test_there_are_amounts_and_instants() -> None:
 def test_no_amount_is_left_out(full: Document, put: Put, place: str, amount: str) -> None:
     pointer = place.replace("*", "1")
     with pytest.raises(EventRejected) as caught:
-        decode_event(put(full, pointer, amount), unique_names=False)
+        decode_event(put(full, pointer, amount))
     assert [(error.pointer, error.got) for error in caught.value.errors] == [(pointer, f'"{amount}"')]
 
 
@@ -45,7 +45,7 @@ def test_no_amount_is_left_out(full: Document, put: Put, place: str, amount: str
 def test_no_instant_is_left_out(full: Document, put: Put, place: str, instant: str) -> None:
     pointer = place.replace("*", "1")
     with pytest.raises(EventRejected) as caught:
-        decode_event(put(full, pointer, instant), unique_names=False)
+        decode_event(put(full, pointer, instant))
     assert [(error.pointer, error.got) for error in caught.value.errors] == [(pointer, f'"{instant}"')]
 
 

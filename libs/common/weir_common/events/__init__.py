@@ -10,7 +10,7 @@ its privacy (`privacy`); a new optional one says ``SINCE_…`` (`part`). Then ``
 """
 
 from weir_common.events.all_faults import errors_of
-from weir_common.events.decode import DecodedEvent, decode_event, event_on_the_log, repeats_a_name
+from weir_common.events.decode import DecodedEvent, decode_event, event_on_the_log
 from weir_common.events.encode import encode_event
 from weir_common.events.event import Event
 from weir_common.events.privacy import FieldPrivacy, field_privacy
@@ -37,6 +37,5 @@ __all__ = [
     "event_json_schema",
     "event_on_the_log",
     "field_privacy",
-    "repeats_a_name",
     "subject_of",
 ]

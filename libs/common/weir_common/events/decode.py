@@ -13,7 +13,6 @@ import msgspec
 from weir_common.events import version_2_0
 from weir_common.events.all_faults import errors_of
 from weir_common.events.document import UNREADABLE, document_of, shown, unreadable
-from weir_common.events.encode import encode_event
 from weir_common.events.event import Event
 from weir_common.events.ranges import in_range
 from weir_common.events.rejection import EventRejected
@@ -37,17 +36,13 @@ class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
     unknown: tuple[str, ...] = ()
 
 
-def decode_event(raw: bytes | msgspec.Raw, *, unique_names: bool = True) -> DecodedEvent:
-    """The event of one JSON text, upcast; `EventRejected` with every fault if it is none.
-
-    ``unique_names=False`` leaves out the search for names that occur twice in an object, nearly half of the time that this
-    takes: then the last one counts. Whoever encodes the event anyway asks `repeats_a_name` afterwards, which costs less.
-    """
+def decode_event(raw: bytes | msgspec.Raw) -> DecodedEvent:
+    """The event of one JSON text, upcast; `EventRejected` with every fault if it is none, a name that occurs twice included."""
     try:
         decoded = _decode(raw)
     except EventRejected as rejected:
         raise EventRejected(errors_of(raw) or rejected.errors) from rejected
-    if not in_range(decoded.event) or (unique_names and repeats_a_name(raw, decoded, encode_event(decoded.event))):
+    if not in_range(decoded.event) or _repeats_a_name(raw, decoded):
         raise EventRejected(errors_of(raw))
     return decoded
 
@@ -57,9 +52,8 @@ def event_on_the_log(raw: bytes | msgspec.Raw) -> Event:
     return _newest.decode(raw)
 
 
-def repeats_a_name(raw: bytes | msgspec.Raw, decoded: DecodedEvent, encoded: bytes) -> bool:
-    """Whether an object of ``raw`` names a member twice; ``encoded`` is the text of ``decoded.event``, unchanged."""
-    return may_repeat_names(bytes(raw), encoded, names_added(decoded)) and repeats_names(raw)
+def _repeats_a_name(raw: bytes | msgspec.Raw, decoded: DecodedEvent) -> bool:
+    return may_repeat_names(bytes(raw), decoded.event, names_added(decoded)) and repeats_names(raw)
 
 
 def names_added(decoded: DecodedEvent) -> int:

@@ -14,16 +14,22 @@ from typing import Any
 import msgspec
 
 from weir_common.events.document import escape
+from weir_common.events.encode import encode_event
+from weir_common.events.event import Event
+from weir_common.events.quotation_marks import quotation_marks_of
 
 
-def may_repeat_names(raw: bytes, encoded: bytes, added: int) -> bool:
-    """False only if no name occurs twice in ``raw``, given the same event as it was decoded and encoded again.
+def may_repeat_names(raw: bytes, event: Event, added: int) -> bool:
+    """False only if no name occurs twice in ``raw``, given the event that was read from it.
 
-    Without escaped quotation marks each name and text takes two, and ``encoded`` has each name once and ``added`` more of our own.
+    Without escaped quotation marks each name and text takes two, and the event has each name once and ``added`` more of our own.
     So if the counts agree, nothing was overwritten. Nulls, decimals in strings and escapes also make them differ: then
     `repeats_names` knows.
     """
-    if b"\\" in raw and b'\\"' in encoded:  # \u0022 in the text is one more here, enough to hide a name
+    if b"\\" not in raw and event.unknown_fields is None:
+        return raw.count(b'"') != quotation_marks_of(event) - 2 * added
+    encoded = encode_event(event)
+    if b'\\"' in encoded:  # \u0022 in the text is one more here, enough to hide a name
         return True
     return raw.count(b'"') != encoded.count(b'"') - 2 * added
 

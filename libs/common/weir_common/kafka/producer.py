@@ -85,16 +85,13 @@ class KafkaPublisher:
 async def kafka_publisher(
     settings: KafkaSettings, client_id: str, *, linger_ms: int = 2, max_batch_bytes: int = 1_048_576
 ) -> AsyncIterator[KafkaPublisher]:
-    """An idempotent producer, zstd, acks=all. ``linger_ms`` trades a little latency for far fewer requests.
-
-    zstd and not lz4: aiokafka asks lz4 for its highest effort, 20 µs for an event of 7 KB; zstd makes less of it in 3 µs.
-    """
+    """An idempotent producer, acks=all. ``linger_ms`` trades a little latency for far fewer requests."""
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
         client_id=client_id,
         acks="all",
         enable_idempotence=True,
-        compression_type="zstd",
+        compression_type=settings.compression,
         linger_ms=linger_ms,
         max_batch_size=max_batch_bytes,
         max_request_size=4 * 1_048_576,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from weir_common.consent import NOTHING, Refused
-from weir_common.events import Event, EventRejected, decode_event, encode_event, errors_of, repeats_a_name
+from weir_common.events import Event, EventRejected, decode_event
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError
 
@@ -46,13 +46,10 @@ def validate(raw: bytes | msgspec.Raw, *, max_bytes: int) -> ValidEvent | Invali
     if size > max_bytes:
         return _invalid(raw, [FieldError("", f"an event of at most {max_bytes} bytes", f"{size} bytes")], keep=False)
     try:
-        decoded = decode_event(raw, unique_names=False)
+        decoded = decode_event(raw)
     except EventRejected as rejected:
         return _invalid(raw, rejected.errors)
     event = decoded.event
-    # Encoded for the count of names alone: the log gets another text, that of the protected event.
-    if repeats_a_name(raw, decoded, encode_event(event)):
-        return _invalid(raw, errors_of(raw))
     return ValidEvent(
         event=event,
         event_id=EventId(str(event.event_metadata.event_id)),
