@@ -63,6 +63,14 @@ async def test_an_event_is_published_scored_and_seen(channel: grpc.aio.Channel, 
         ingest_pb2.EVENT_STATUS_ACCEPTED,
         ingest_pb2.EVENT_STATUS_INVALID,
     ]
+    found = await ingest_pb2_grpc.IngestServiceStub(channel).GetReceipt(
+        ingest_pb2.GetReceiptRequest(tenant_id=shop.tenant_id, event_id=published.results[0].event_id),
+        metadata=metadata,
+        timeout=5,
+    )
+    assert found.receipt == published.results[0].receipt
+    assert [fate.stage for fate in found.fates] == ["scored", "checked", "counted", "archived"]
+    assert found.erasure == ingest_pb2.ERASURE_NONE
     scored = await fraud_pb2_grpc.FraudServiceStub(channel).ScoreTransaction(
         fraud_pb2.ScoreTransactionRequest(tenant_id=shop.tenant_id, event=event), metadata=metadata, timeout=5
     )

@@ -48,6 +48,7 @@ from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.mend_refused import MendRefused
+from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import IngestSettings
 from weir_ingest.store_refused import StoreRefused
 
@@ -117,7 +118,8 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
         )
-        app.include_router(ingest_router(receipts, PeerPositions(channels), drifts, vault.vault))
+        read_receipt = ReadReceipt(receipts, PeerPositions(channels), vault.vault)
+        app.include_router(ingest_router(read_receipt, drifts))
         limit = settings.limits.max_event_bytes
         mend = MendRefused(store, seal, accept, max_event_bytes=limit)
         app.include_router(quarantine_router(store, seal, mend, max_event_bytes=limit))
@@ -141,7 +143,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     ingest_pb2_grpc.add_IngestServiceServicer_to_server,
-                    IngestServicer(accept, quota, receipts, authenticator, audit, settings.limits),
+                    IngestServicer(accept, quota, read_receipt, authenticator, audit, settings.limits),
                 ),
                 partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData(store, seal)),
             ],

@@ -39,6 +39,7 @@ from weir_ingest.entrypoints.grpc import IngestServicer
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ledger_book import LedgerBook
+from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import BatchLimits
 
 TENANT = TenantId("shop")
@@ -118,7 +119,8 @@ class Door:
             audit=audit,
             max_body_bytes=LIMITS.max_body_bytes,
         )
-        app.include_router(ingest_router(self.receipts, PeerPositions({}), self.drift, self.vault.vault))
+        read_receipt = ReadReceipt(self.receipts, PeerPositions({}), self.vault.vault)
+        app.include_router(ingest_router(read_receipt, self.drift))
         describe(app, "POST", PATH, batch_operation(), schemas=BATCH_SCHEMAS)
 
         class NoMeter:
@@ -139,7 +141,7 @@ class Door:
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://weir", headers={"x-api-key": KEY}
         )
-        self.servicer = IngestServicer(accept, quota, self.receipts, keys, audit, LIMITS)
+        self.servicer = IngestServicer(accept, quota, read_receipt, keys, audit, LIMITS)
 
     async def post(
         self,

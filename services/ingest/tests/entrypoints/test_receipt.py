@@ -1,4 +1,4 @@
-"""A receipt over HTTP, without sockets."""
+"""A receipt over HTTP and gRPC, without sockets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from weir.ingest.v1 import ingest_pb2
 from weir_common.applied import PeerPositions
 from weir_common.auth import Principal, Role
 from weir_common.events import decode_event
@@ -18,11 +19,15 @@ from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
 from weir_common.privacy.errors import VaultUnavailable
 from weir_common.privacy.identifiers import user
 from weir_common.privacy.subject_cipher import SubjectCipher
+from weir_common.problems import NotFound
 from weir_common.readiness import Readiness
 from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.receipt import KeptReceipt, Receipt
+from weir_ingest.entrypoints.grpc import IngestServicer
 from weir_ingest.entrypoints.http import ingest_router
+from weir_ingest.read_receipt import ReadReceipt
+from weir_ingest.settings import BatchLimits
 
 SHOP = TenantId("shop-1")
 RECEIPT = Receipt("weir.ingest.events.v2", 3, 41, "2026-11-25T10:30:00.000001Z")
@@ -62,7 +67,31 @@ def receipts() -> MemoryReceipts:
 
 
 @pytest.fixture
-async def client(receipts: MemoryReceipts, keys: SometimesAway) -> AsyncIterator[httpx.AsyncClient]:
+def read_receipt(receipts: MemoryReceipts, keys: SometimesAway) -> ReadReceipt:
+    return ReadReceipt(receipts, PeerPositions({}), keys)
+
+
+class CallContext:
+    """What the servicer asks of gRPC's."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("x-api-key", "key"),)
+
+
+@pytest.fixture
+def servicer(read_receipt: ReadReceipt) -> IngestServicer:
+    caller: Any = OneCaller()
+    unused: Any = None
+    return IngestServicer(unused, unused, read_receipt, caller, unused, BatchLimits())
+
+
+async def over_grpc(servicer: IngestServicer, event_id: str) -> ingest_pb2.GetReceiptResponse:
+    context: Any = CallContext()
+    return await servicer.GetReceipt(ingest_pb2.GetReceiptRequest(tenant_id=SHOP, event_id=event_id), context)
+
+
+@pytest.fixture
+async def client(read_receipt: ReadReceipt) -> AsyncIterator[httpx.AsyncClient]:
     caller: Any = OneCaller()
     nobody: Any = None
     app = create_app(
@@ -73,13 +102,17 @@ async def client(receipts: MemoryReceipts, keys: SometimesAway) -> AsyncIterator
         authenticator=caller,
         audit=nobody,
     )
-    app.include_router(ingest_router(receipts, PeerPositions({}), MemoryDrift(), keys))
+    app.include_router(ingest_router(read_receipt, MemoryDrift()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ingest") as opened:
         yield opened
 
 
 async def test_accepted_until_the_persons_key_is_destroyed_and_then_erased(
-    client: httpx.AsyncClient, receipts: MemoryReceipts, vault: OpenVault, keys: SometimesAway
+    client: httpx.AsyncClient,
+    servicer: IngestServicer,
+    receipts: MemoryReceipts,
+    vault: OpenVault,
+    keys: SometimesAway,
 ) -> None:
     event_id = str(uuid.uuid4())
     sent = {
@@ -103,6 +136,12 @@ async def test_accepted_until_the_persons_key_is_destroyed_and_then_erased(
         assert "sub_" not in answer.text
         document: dict[str, Any] = answer.json()
         assert document["receipt"] == msgspec.to_builtins(RECEIPT)
+        told = await over_grpc(servicer, event_id)
+        assert (told.receipt.partition, told.receipt.offset) == (RECEIPT.partition, RECEIPT.offset)
+        assert ingest_pb2.Erasure.Name(told.erasure) == f"ERASURE_{document['erasure']['state'].upper()}"
+        assert [(fate.stage, fate.by, ingest_pb2.FateState.Name(fate.state)) for fate in told.fates] == [
+            (fate["stage"], fate["by"], f"FATE_STATE_{fate['state'].upper()}") for fate in document["fates"]
+        ]
         return document
 
     before = await looked_up()
@@ -128,3 +167,10 @@ async def test_an_event_without_personal_data_has_nothing_to_erase(
     await receipts.save(SHOP, {event_id: KeptReceipt(RECEIPT)})
     document = (await client.get(f"/api/v2/events/receipts/{event_id}")).json()
     assert (document["status"], document["erasure"]["state"]) == ("accepted", "none")
+
+
+async def test_no_receipt_is_said_by_both_edges(client: httpx.AsyncClient, servicer: IngestServicer) -> None:
+    event_id = str(uuid.uuid4())
+    assert (await client.get(f"/api/v2/events/receipts/{event_id}")).status_code == 404
+    with pytest.raises(NotFound):
+        await over_grpc(servicer, event_id)

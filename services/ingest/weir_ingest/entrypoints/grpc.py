@@ -11,14 +11,16 @@ from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, Principal
 from weir_common.errors import RetryError
 from weir_common.grpc import caller_of
-from weir_common.ids import EventId, TenantId
-from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, PayloadTooLarge, Unavailable
+from weir_common.ids import TenantId
+from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
 
 from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
+from weir_ingest.domain.fate import FateState
 from weir_ingest.domain.receipt import Receipt
 from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.grant_quota import GrantQuota
-from weir_ingest.ports import QuarantineStore, ReceiptStore, Seal
+from weir_ingest.ports import QuarantineStore, Seal
+from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import BatchLimits
 
 _MAX_EXPORTED = 100_000
@@ -31,6 +33,16 @@ _STATUS = {
     Status.THROTTLED: ingest_pb2.EVENT_STATUS_THROTTLED,
     Status.QUARANTINED: ingest_pb2.EVENT_STATUS_QUARANTINED,
 }
+_FATE = {
+    FateState.DONE: ingest_pb2.FATE_STATE_DONE,
+    FateState.PENDING: ingest_pb2.FATE_STATE_PENDING,
+    FateState.UNKNOWN: ingest_pb2.FATE_STATE_UNKNOWN,
+}
+_ERASURE = {
+    "none": ingest_pb2.ERASURE_NONE,
+    "done": ingest_pb2.ERASURE_DONE,
+    "unknown": ingest_pb2.ERASURE_UNKNOWN,
+}
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
@@ -40,14 +52,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self,
         accept: AcceptBatch,
         quota: GrantQuota,
-        receipts: ReceiptStore,
+        read_receipt: ReadReceipt,
         authenticator: Authenticator,
         audit: AuditTrail,
         limits: BatchLimits,
     ) -> None:
         self._accept = accept
         self._quota = quota
-        self._receipts = receipts
+        self._read_receipt = read_receipt
         self._authenticator = authenticator
         self._audit = audit
         self._limits = limits
@@ -98,13 +110,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def GetReceipt(  # noqa: N802 - the name is the protocol's
         self, request: ingest_pb2.GetReceiptRequest, context: grpc.aio.ServicerContext
     ) -> ingest_pb2.GetReceiptResponse:
-        """NOT_FOUND when the event was not accepted within the window."""
+        """NOT_FOUND when the event was not accepted within the window, UNAVAILABLE when that cannot be said now."""
         _, tenant_id = self._caller(context, request.tenant_id, Action.EVENTS_READ)
-        event_id = EventId(request.event_id.lower())
-        kept = (await self._receipts.find(tenant_id, [event_id])).get(event_id)
-        if kept is None:
-            raise NotFound(f"There is no receipt for event {event_id}.")
-        return ingest_pb2.GetReceiptResponse(receipt=_receipt(kept.receipt))
+        fate = await self._read_receipt(tenant_id, request.event_id)
+        return ingest_pb2.GetReceiptResponse(
+            receipt=_receipt(fate.receipt),
+            fates=[ingest_pb2.Fate(stage=one.stage, by=one.by, state=_FATE[one.state]) for one in fate.fates],
+            erasure=_ERASURE[fate.erasure.state],
+        )
 
     def _caller(self, context: grpc.aio.ServicerContext, tenant_id: str, action: Action) -> tuple[Principal, TenantId]:
         caller = caller_of(context, self._authenticator, action)

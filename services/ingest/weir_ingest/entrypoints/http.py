@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from weir_common.applied import Positions
 from weir_common.auth import Action, Principal
 from weir_common.errors import RetryError
 from weir_common.events import SCHEMA_VERSIONS, event_json_schema
 from weir_common.http import NOT_FOUND, PUBLIC, MsgspecResponse, answer, principal
-from weir_common.ids import EventId, TenantId
-from weir_common.privacy.errors import KeyDestroyed, VaultUnavailable
+from weir_common.ids import TenantId
 from weir_common.problems import Forbidden, NotFound, Unavailable
 
-from weir_ingest.domain.fate import ERASED, ERASURE_UNKNOWN, NOT_ERASED, Erasure, fates_of
-from weir_ingest.domain.receipt import KeptReceipt
 from weir_ingest.drift_book import KEPT_DAYS as MAX_DAYS
-from weir_ingest.ports import DriftStore, ReceiptStore, SubjectKeys
+from weir_ingest.ports import DriftStore
+from weir_ingest.read_receipt import ReadReceipt
 
 _MAX_FIELDS = 1_000
-_VAULT_SECONDS = 2.0
 
 _SCHEMA = "application/schema+json"
 
@@ -31,9 +26,7 @@ class _SchemaResponse(MsgspecResponse):
     media_type = _SCHEMA
 
 
-def ingest_router(
-    receipts: ReceiptStore, positions: Positions, drift: DriftStore, subject_keys: SubjectKeys
-) -> APIRouter:
+def ingest_router(read_receipt: ReadReceipt, drift: DriftStore) -> APIRouter:
     """The routes of ingest."""
     router = APIRouter(tags=["events"])
 
@@ -63,29 +56,7 @@ def ingest_router(
         `receipt.consent`, where the event's subject refused a consent: what was `refused`, and the purposes from which the event
         is `withheld`.
         """
-        tenant_id = _tenant_of(caller)
-        try:
-            found = await receipts.find(tenant_id, [EventId(event_id.lower())])
-        except RetryError as error:
-            raise Unavailable("Receipts cannot be read now.") from error
-        kept = found.get(EventId(event_id.lower()))
-        if kept is None:
-            raise NotFound(
-                f"There is no receipt for event {event_id}: it was not accepted, or longer than 24 hours ago."
-            )
-        receipt = kept.receipt
-        next_offsets, erasure = await asyncio.gather(
-            positions.next_offsets(receipt.topic, receipt.partition), _erasure(subject_keys, tenant_id, kept)
-        )
-        return MsgspecResponse(
-            {
-                "event_id": event_id.lower(),
-                "status": "erased" if erasure is ERASED else "accepted",
-                "receipt": receipt,
-                "fates": fates_of(receipt.offset, next_offsets),
-                "erasure": erasure,
-            }
-        )
+        return MsgspecResponse(await read_receipt(_tenant_of(caller), event_id))
 
     @router.get("/api/v2/events/drift", summary="Fields that no schema knows")
     async def get_drift(
@@ -123,19 +94,6 @@ def ingest_router(
         return _SchemaResponse(event_json_schema(version))
 
     return router
-
-
-async def _erasure(subject_keys: SubjectKeys, tenant_id: TenantId, kept: KeptReceipt) -> Erasure:
-    if kept.key_id is None:
-        return NOT_ERASED
-    try:
-        async with asyncio.timeout(_VAULT_SECONDS):
-            await subject_keys.open_key(tenant_id, kept.key_id)
-    except KeyDestroyed:
-        return ERASED
-    except (VaultUnavailable, TimeoutError):
-        return ERASURE_UNKNOWN
-    return NOT_ERASED
 
 
 def _tenant_of(caller: Principal) -> TenantId:

@@ -24,15 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/ingest/v1/ingest.proto\x12\x0eweir.ingest.v1\"d\n\x13PublishBatchRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\x12\x0e\n\x06\x61tomic\x18\x03 \x01(\x08\x12\x1a\n\x12without_quarantine\x18\x04 \x01(\x08\"q\n\x0ePublishRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x65vents\x18\x03 \x03(\x0c\x12\x0e\n\x06\x61tomic\x18\x04 \x01(\x08\x12\x1a\n\x12without_quarantine\x18\x05 \x01(\x08\"Q\n\x0fPublishResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x07results\x18\x02 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"D\n\x14PublishBatchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"\xb9\x01\n\x0b\x45ventResult\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.weir.ingest.v1.EventStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x07receipt\x18\x03 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt\x12*\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x1a.weir.ingest.v1.FieldError\x12\x15\n\rquarantine_id\x18\x05 \x01(\t\"<\n\nFieldError\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"s\n\x07Receipt\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\t\x12\x0f\n\x07refused\x18\x05 \x03(\t\x12\x10\n\x08withheld\x18\x06 \x03(\t\"8\n\x11GetReceiptRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\">\n\x12GetReceiptResponse\x12(\n\x07receipt\x18\x01 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt*\xf0\x01\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16\x45VENT_STATUS_DUPLICATE\x10\x02\x12\x18\n\x14\x45VENT_STATUS_INVALID\x10\x03\x12\x1c\n\x18\x45VENT_STATUS_UNAVAILABLE\x10\x04\x12\x1a\n\x16\x45VENT_STATUS_NOT_TAKEN\x10\x05\x12\x1a\n\x16\x45VENT_STATUS_THROTTLED\x10\x06\x12\x1c\n\x18\x45VENT_STATUS_QUARANTINED\x10\x07\x32\x8f\x02\n\rIngestService\x12Y\n\x0cPublishBatch\x12#.weir.ingest.v1.PublishBatchRequest\x1a$.weir.ingest.v1.PublishBatchResponse\x12N\n\x07Publish\x12\x1e.weir.ingest.v1.PublishRequest\x1a\x1f.weir.ingest.v1.PublishResponse(\x01\x30\x01\x12S\n\nGetReceipt\x12!.weir.ingest.v1.GetReceiptRequest\x1a\".weir.ingest.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/ingest/v1/ingest.proto\x12\x0eweir.ingest.v1\"d\n\x13PublishBatchRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\x12\x0e\n\x06\x61tomic\x18\x03 \x01(\x08\x12\x1a\n\x12without_quarantine\x18\x04 \x01(\x08\"q\n\x0ePublishRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x65vents\x18\x03 \x03(\x0c\x12\x0e\n\x06\x61tomic\x18\x04 \x01(\x08\x12\x1a\n\x12without_quarantine\x18\x05 \x01(\x08\"Q\n\x0fPublishResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x07results\x18\x02 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"D\n\x14PublishBatchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.weir.ingest.v1.EventResult\"\xb9\x01\n\x0b\x45ventResult\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.weir.ingest.v1.EventStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12(\n\x07receipt\x18\x03 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt\x12*\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x1a.weir.ingest.v1.FieldError\x12\x15\n\rquarantine_id\x18\x05 \x01(\t\"<\n\nFieldError\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"s\n\x07Receipt\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\t\x12\x0f\n\x07refused\x18\x05 \x03(\t\x12\x10\n\x08withheld\x18\x06 \x03(\t\"8\n\x11GetReceiptRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\"\x8d\x01\n\x12GetReceiptResponse\x12(\n\x07receipt\x18\x01 \x01(\x0b\x32\x17.weir.ingest.v1.Receipt\x12#\n\x05\x66\x61tes\x18\x02 \x03(\x0b\x32\x14.weir.ingest.v1.Fate\x12(\n\x07\x65rasure\x18\x03 \x01(\x0e\x32\x17.weir.ingest.v1.Erasure\"K\n\x04\x46\x61te\x12\r\n\x05stage\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.weir.ingest.v1.FateState*\xf0\x01\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16\x45VENT_STATUS_DUPLICATE\x10\x02\x12\x18\n\x14\x45VENT_STATUS_INVALID\x10\x03\x12\x1c\n\x18\x45VENT_STATUS_UNAVAILABLE\x10\x04\x12\x1a\n\x16\x45VENT_STATUS_NOT_TAKEN\x10\x05\x12\x1a\n\x16\x45VENT_STATUS_THROTTLED\x10\x06\x12\x1c\n\x18\x45VENT_STATUS_QUARANTINED\x10\x07*l\n\tFateState\x12\x1a\n\x16\x46\x41TE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46\x41TE_STATE_DONE\x10\x01\x12\x16\n\x12\x46\x41TE_STATE_PENDING\x10\x02\x12\x16\n\x12\x46\x41TE_STATE_UNKNOWN\x10\x03*[\n\x07\x45rasure\x12\x17\n\x13\x45RASURE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45RASURE_NONE\x10\x01\x12\x10\n\x0c\x45RASURE_DONE\x10\x02\x12\x13\n\x0f\x45RASURE_UNKNOWN\x10\x03\x32\x8f\x02\n\rIngestService\x12Y\n\x0cPublishBatch\x12#.weir.ingest.v1.PublishBatchRequest\x1a$.weir.ingest.v1.PublishBatchResponse\x12N\n\x07Publish\x12\x1e.weir.ingest.v1.PublishRequest\x1a\x1f.weir.ingest.v1.PublishResponse(\x01\x30\x01\x12S\n\nGetReceipt\x12!.weir.ingest.v1.GetReceiptRequest\x1a\".weir.ingest.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weir.ingest.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTSTATUS']._serialized_start=907
-  _globals['_EVENTSTATUS']._serialized_end=1147
+  _globals['_EVENTSTATUS']._serialized_start=1064
+  _globals['_EVENTSTATUS']._serialized_end=1304
+  _globals['_FATESTATE']._serialized_start=1306
+  _globals['_FATESTATE']._serialized_end=1414
+  _globals['_ERASURE']._serialized_start=1416
+  _globals['_ERASURE']._serialized_end=1507
   _globals['_PUBLISHBATCHREQUEST']._serialized_start=47
   _globals['_PUBLISHBATCHREQUEST']._serialized_end=147
   _globals['_PUBLISHREQUEST']._serialized_start=149
@@ -49,8 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT']._serialized_end=782
   _globals['_GETRECEIPTREQUEST']._serialized_start=784
   _globals['_GETRECEIPTREQUEST']._serialized_end=840
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=842
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=904
-  _globals['_INGESTSERVICE']._serialized_start=1150
-  _globals['_INGESTSERVICE']._serialized_end=1421
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=843
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=984
+  _globals['_FATE']._serialized_start=986
+  _globals['_FATE']._serialized_end=1061
+  _globals['_INGESTSERVICE']._serialized_start=1510
+  _globals['_INGESTSERVICE']._serialized_end=1781
 # @@protoc_insertion_point(module_scope)

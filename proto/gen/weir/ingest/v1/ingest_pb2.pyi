@@ -17,6 +17,20 @@ class EventStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_STATUS_NOT_TAKEN: _ClassVar[EventStatus]
     EVENT_STATUS_THROTTLED: _ClassVar[EventStatus]
     EVENT_STATUS_QUARANTINED: _ClassVar[EventStatus]
+
+class FateState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FATE_STATE_UNSPECIFIED: _ClassVar[FateState]
+    FATE_STATE_DONE: _ClassVar[FateState]
+    FATE_STATE_PENDING: _ClassVar[FateState]
+    FATE_STATE_UNKNOWN: _ClassVar[FateState]
+
+class Erasure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERASURE_UNSPECIFIED: _ClassVar[Erasure]
+    ERASURE_NONE: _ClassVar[Erasure]
+    ERASURE_DONE: _ClassVar[Erasure]
+    ERASURE_UNKNOWN: _ClassVar[Erasure]
 EVENT_STATUS_UNSPECIFIED: EventStatus
 EVENT_STATUS_ACCEPTED: EventStatus
 EVENT_STATUS_DUPLICATE: EventStatus
@@ -25,6 +39,14 @@ EVENT_STATUS_UNAVAILABLE: EventStatus
 EVENT_STATUS_NOT_TAKEN: EventStatus
 EVENT_STATUS_THROTTLED: EventStatus
 EVENT_STATUS_QUARANTINED: EventStatus
+FATE_STATE_UNSPECIFIED: FateState
+FATE_STATE_DONE: FateState
+FATE_STATE_PENDING: FateState
+FATE_STATE_UNKNOWN: FateState
+ERASURE_UNSPECIFIED: Erasure
+ERASURE_NONE: Erasure
+ERASURE_DONE: Erasure
+ERASURE_UNKNOWN: Erasure
 
 class PublishBatchRequest(_message.Message):
     __slots__ = ("tenant_id", "events", "atomic", "without_quarantine")
@@ -115,7 +137,21 @@ class GetReceiptRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class GetReceiptResponse(_message.Message):
-    __slots__ = ("receipt",)
+    __slots__ = ("receipt", "fates", "erasure")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    FATES_FIELD_NUMBER: _ClassVar[int]
+    ERASURE_FIELD_NUMBER: _ClassVar[int]
     receipt: Receipt
-    def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+    fates: _containers.RepeatedCompositeFieldContainer[Fate]
+    erasure: Erasure
+    def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping]] = ..., fates: _Optional[_Iterable[_Union[Fate, _Mapping]]] = ..., erasure: _Optional[_Union[Erasure, str]] = ...) -> None: ...
+
+class Fate(_message.Message):
+    __slots__ = ("stage", "by", "state")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    by: str
+    state: FateState
+    def __init__(self, stage: _Optional[str] = ..., by: _Optional[str] = ..., state: _Optional[_Union[FateState, str]] = ...) -> None: ...
