@@ -23,7 +23,7 @@ class ScoringSettings(Section):
 class StreamSettings(Section):
     """Micro-batches of the stream; nobody waits for them, so they may wait for each other."""
 
-    max_records: int = Field(default=100, ge=1)
+    max_records: int = Field(default=250, ge=1)
     max_wait_seconds: float = Field(default=0.25, gt=0, le=1)
     fetch_min_bytes: int = Field(default=1_048_576, ge=1)
     """The broker answers when it has that much, or after the wait: fewer and larger batches under load."""
