@@ -7,6 +7,7 @@ W004  no auto-commit of offsets
 W005  CancelledError is never swallowed
 W006  no module called utils, helpers, manager, misc or base
 W007  the environment is read in settings only
+W008  rows of a tenant's table that a list of keys names are looked up one by one: CROSS JOIN LATERAL (… LIMIT 1)
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ ENVIRONMENT_FREE = (
 )
 _STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b", re.IGNORECASE)
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:\{[^}]*\}\.|\"?[a-z_]+\"?\.)?\"?([a-z_]+)\"?", re.IGNORECASE)
+_JOINED_LIST = re.compile(r"(?<!CROSS )JOIN\s+unnest\(|\bIN\s*\(\s*SELECT\b[^()]*\bFROM\s+unnest\(", re.IGNORECASE)
 _CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?([a-z_]+)\s*\((.*?)\n\)", re.IGNORECASE | re.DOTALL)
 
 
@@ -131,11 +133,15 @@ def _breaches_of(path: str, tree: ast.Module, stem: str, tables: frozenset[str])
                 yield Breach(path, node.lineno, "W007", "the environment is read in settings only")
             case ast.Constant(value=str(text)) if _STATEMENT.search(text):
                 yield from _names_tenant(path, node, text, tables)
+                yield from _looks_up_by_key(path, node, text, tables)
             case ast.JoinedStr():
+                # What stands for a formatted value is a name: most are schemas.
                 text = "".join(
-                    part.value for part in node.values if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                    part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "x"
+                    for part in node.values
                 )
                 yield from _names_tenant(path, node, text, tables)
+                yield from _looks_up_by_key(path, node, text, tables)
             case _:
                 continue
 
@@ -159,6 +165,13 @@ def _names_tenant(path: str, node: ast.expr, text: str, tables: frozenset[str]) 
     touched = {name.lower() for name in _TABLE.findall(text)} & tables
     if touched:
         yield Breach(path, node.lineno, "W002", f"a statement on {', '.join(sorted(touched))} without tenant_id")
+
+
+def _looks_up_by_key(path: str, node: ast.expr, text: str, tables: frozenset[str]) -> Iterator[Breach]:
+    """Joined with a list, the planner may read all of the tenant's rows, as it does with a plan that was made for an empty table."""
+    touched = {name.lower() for name in _TABLE.findall(text)} & tables
+    if touched and _JOINED_LIST.search(text):
+        yield Breach(path, node.lineno, "W008", f"joins {', '.join(sorted(touched))} with a list of keys")
 
 
 def _swallows_cancellation(path: str, handler: ast.ExceptHandler) -> Iterator[Breach]:

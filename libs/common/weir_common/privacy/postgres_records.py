@@ -149,8 +149,9 @@ class PostgresRecords:
                 ],
             )
             rows = await connection.fetch(
+                "SELECT found.* FROM unnest($2::text[], $3::integer[]) AS asked (purpose, period) CROSS JOIN LATERAL ("
                 "SELECT k.purpose, k.period, k.epoch, k.wrapped_key FROM vault.tenant_key AS k "
-                "JOIN unnest($2::text[], $3::integer[]) AS d (purpose, period) USING (purpose, period) WHERE k.tenant_id = $1",
+                "WHERE k.tenant_id = $1 AND k.purpose = asked.purpose AND k.period = asked.period LIMIT 1) AS found",
                 tenant_id,
                 [draft.purpose for draft in drafts],
                 [draft.period for draft in drafts],

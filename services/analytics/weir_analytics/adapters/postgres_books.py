@@ -58,7 +58,9 @@ class PostgresTenantBooks:
 
     async def orders(self, keys: Collection[str]) -> Mapping[str, Purchase]:
         rows = await self._connection.fetch(
-            "SELECT order_key, purchase FROM analytics.placed_order WHERE tenant_id = $1 AND order_key = ANY($2::text[])",
+            "SELECT placed.* FROM unnest($2::text[]) AS asked (order_key) CROSS JOIN LATERAL ("
+            "SELECT o.order_key, o.purchase FROM analytics.placed_order AS o "
+            "WHERE o.tenant_id = $1 AND o.order_key = asked.order_key LIMIT 1) AS placed",
             self._tenant_id,
             list(keys),
         )
@@ -95,10 +97,11 @@ class PostgresTenantBooks:
 
     async def sketches(self, cells: Collection[Cell]) -> Mapping[Cell, Sketch]:
         rows = await self._connection.fetch(
+            "SELECT kept.* FROM unnest($2::text[], $3::integer[], $4::timestamptz[], $5::text[]) "
+            "AS asked (metric, step, bucket, dimensions) CROSS JOIN LATERAL ("
             "SELECT r.metric, r.step, r.bucket, r.dimensions, r.sketch FROM analytics.rollup_sketch AS r "
-            "JOIN unnest($2::text[], $3::integer[], $4::timestamptz[], $5::text[]) AS asked (metric, step, bucket, dimensions) "
-            "ON r.tenant_id = $1 AND r.step = asked.step AND r.bucket = asked.bucket AND r.metric = asked.metric "
-            "AND r.dimensions = asked.dimensions",
+            "WHERE r.tenant_id = $1 AND r.step = asked.step AND r.bucket = asked.bucket AND r.metric = asked.metric "
+            "AND r.dimensions = asked.dimensions LIMIT 1) AS kept",
             self._tenant_id,
             *_columns(cells),
         )

@@ -115,8 +115,9 @@ class PostgresCaseFiles:
     ) -> list[Finding]:
         """See ``CaseFiles.findings``."""
         rows = await self._connection.fetch(
-            f"(SELECT DISTINCT ON (rule, entity) document FROM {SCHEMA}.finding WHERE tenant_id = $1 "  # noqa: S608 - a constant
-            "AND (rule, entity) IN (SELECT * FROM unnest($2::text[], $3::text[])) ORDER BY rule, entity, state DESC, opened_at DESC) "
+            "(SELECT newest.document FROM unnest($2::text[], $3::text[]) AS asked (rule, entity) CROSS JOIN LATERAL ("  # noqa: S608 - a constant
+            f"SELECT f.document FROM {SCHEMA}.finding AS f WHERE f.tenant_id = $1 AND f.rule = asked.rule "
+            "AND f.entity = asked.entity ORDER BY f.state DESC, f.opened_at DESC LIMIT 1) AS newest) "
             f"UNION ALL (SELECT document FROM {SCHEMA}.finding WHERE tenant_id = $1 AND state = 'open' AND entity = ANY($4::text[])) "
             f"UNION ALL (SELECT document FROM {SCHEMA}.finding WHERE tenant_id = $1 AND state = 'open' AND quiet_at < $5 "
             "ORDER BY quiet_at LIMIT $6)",
