@@ -11,13 +11,13 @@ from weir_common.auth import Action, Principal
 from weir_common.http import MsgspecResponse, TenantParameter, answer, principal, tenant_access
 from weir_common.ids import TenantId
 from weir_common.problems import FieldError, InvalidRequest
+from weir_common.time_parameter import TIME_SCHEMA, read_time
 
 from weir_analytics.domain.catalogue import Catalogue
 from weir_analytics.entrypoints.documents import DASHBOARD_EXAMPLE, dashboard_document, metric_document
 from weir_analytics.read_dashboard import ReadDashboard
 
 DEFAULT_RANGE = timedelta(hours=24)
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> APIRouter:
@@ -49,7 +49,7 @@ def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> API
                 alias="from",
                 description="RFC 3339, inclusive; default 24 hours before `to`",
                 examples=["2026-11-24T00:00:00Z"],
-                json_schema_extra={"format": "date-time"},
+                json_schema_extra=TIME_SCHEMA,
             ),
         ] = None,
         end: Annotated[
@@ -58,7 +58,7 @@ def analytics_router(read_dashboard: ReadDashboard, catalogue: Catalogue) -> API
                 alias="to",
                 description="RFC 3339, exclusive; default now",
                 examples=["2026-11-25T00:00:00Z"],
-                json_schema_extra={"format": "date-time"},
+                json_schema_extra=TIME_SCHEMA,
             ),
         ] = None,
         currency: Annotated[
@@ -114,30 +114,12 @@ def _tenant(caller: Principal, asked: str | None) -> TenantId:
 
 
 def _range(start: str | None, end: str | None) -> tuple[datetime, datetime]:
-    finish = _time("to", end) if end is not None else datetime.now(UTC)
-    begin = _time("from", start) if start is not None else finish - min(DEFAULT_RANGE, finish - _EARLIEST)
+    finish = read_time("to", end) if end is not None else datetime.now(UTC)
+    begin = read_time("from", start) if start is not None else finish - min(DEFAULT_RANGE, finish - _EARLIEST)
     return begin, finish
 
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-
-
-def _time(parameter: str, text: str) -> datetime:
-    # A plus sign that was not percent-encoded arrives as a space; there is no other way for one to be here.
-    candidate = text.strip().replace(" ", "+")
-    try:
-        if _TIME.fullmatch(candidate):
-            return datetime.fromisoformat(candidate.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidRequest(
-        f"`{parameter}` is no time.",
-        errors=[
-            FieldError(
-                parameter=parameter, expected="RFC 3339 with an offset, e.g. 2026-11-25T10:30:00Z", got=text[:100]
-            )
-        ],
-    )
 
 
 def _currency(text: str | None) -> str | None:

@@ -14,6 +14,7 @@ from weir_common.http import NOT_FOUND, CursorParameter, MsgspecResponse, answer
 from weir_common.ids import TenantId
 from weir_common.pagination import decode_cursor, encode_cursor
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound, Unavailable
+from weir_common.time_parameter import TIME_SCHEMA, read_time
 
 from weir_ingest.domain.quarantine import EventType, HeldEvent, HeldState, Selection
 from weir_ingest.domain.validate import InvalidEvent, validate
@@ -63,15 +64,22 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
             str | None, Query(description="Only with a fault at this place, `*` for list indexes")
         ] = None,
         event_type: Annotated[EventType | None, Query(description="Only these")] = None,
-        since: Annotated[datetime | None, Query(description="Refused at or after (RFC 3339)")] = None,
-        until: Annotated[datetime | None, Query(description="Refused before (RFC 3339)")] = None,
+        since: Annotated[
+            str | None, Query(description="Refused at or after (RFC 3339)", json_schema_extra=TIME_SCHEMA)
+        ] = None,
+        until: Annotated[
+            str | None, Query(description="Refused before (RFC 3339)", json_schema_extra=TIME_SCHEMA)
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many a page")] = 50,
         cursor: CursorParameter = None,
     ) -> Response:
         """Newest first, without the events themselves. The same text refused again is one entry, `seen` more often."""
         tenant_id = _tenant_of(caller)
         selection = Selection(
-            pointer=pointer, event_type=event_type, since=_zoned("since", since), until=_zoned("until", until)
+            pointer=pointer,
+            event_type=event_type,
+            since=None if since is None else read_time("since", since),
+            until=None if until is None else read_time("until", until),
         )
         try:
             page = await store.page(
@@ -165,7 +173,7 @@ def quarantine_router(store: QuarantineStore, seal: Seal, mend: MendRefused, *, 
     async def one(
         request: Request,
         caller: Annotated[Principal, principal(Action.QUARANTINE_MANAGE)],
-        quarantine_id: Annotated[str, Path(max_length=64)],
+        quarantine_id: Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})],
     ) -> Response:
         """With its text and all its faults. It may hold personal data, so each look is audited."""
         tenant_id = _tenant_of(caller)
@@ -232,12 +240,6 @@ def _check(selection: Selection) -> None:
                 )
             ],
         )
-
-
-def _zoned(name: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise _bad(name, "a time with its zone (RFC 3339)", moment.isoformat())
-    return moment
 
 
 def _cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
