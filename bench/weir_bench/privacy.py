@@ -18,7 +18,7 @@ from weir_common.events import decode_event, encode_event, event_on_the_log
 from weir_common.ids import TenantId
 from weir_common.privacy.free_text import without_personal_data
 from weir_common.privacy.identifiers import identifiers_of
-from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords, MemoryWrappedKeys
+from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords
 from weir_common.privacy.protect import protect
 from weir_common.privacy.reveal import reveal
 from weir_common.privacy.root_key import RootKey
@@ -53,7 +53,7 @@ async def measure() -> dict[str, list[float]]:
     """Microseconds a call, of each round, by what was called."""
     records, keks = MemoryRecords(), MemoryKeks()
     keys = TenantKeys(RootKey(os.urandom(32)), keks, records, clock=_now)
-    vault = Vault(records, MemoryWrappedKeys(), keys)
+    vault = Vault(records, keys)
     event = decode_event(EVENT.read_bytes()).event
     tenant_id = TenantId(event.tenant_id)
     identifiers = identifiers_of(event, _now())

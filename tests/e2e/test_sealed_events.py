@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from weir_common.ids import SubjectId, TenantId
 from weir_common.privacy.bootstrap import OpenVault, open_vault
-from weir_common.valkey import valkey_client
 from weir_compliance.open_archive import open_archive
 from weir_compliance.settings import Settings as ComplianceSettings
 from weir_local.addresses import environment_of
@@ -35,7 +34,7 @@ async def vault(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Op
     for name, value in environment_of(mesh, "compliance").items():
         monkeypatch.setenv(name, value)
     settings = ComplianceSettings()
-    async with valkey_client(settings.valkey) as valkey, open_vault(settings.vault, valkey, "e2e") as opened:
+    async with open_vault(settings.vault, "e2e") as opened:
         yield opened
 
 

@@ -30,6 +30,7 @@ METRICS = {
     "compliance": (*COMMON, "weir_consumer_applied"),
     "tenant-admin": (*COMMON, "weir_consumer_applied", "weir_outbox_relayed"),
 }
+VALKEY_OF_INGEST = {"EVALSHA", "MGET"}
 IN_ONE_TRACE = {"weir-gateway", "weir-ingest", "weir-fraud", "weir-anomaly", "weir-analytics"}
 
 
@@ -50,12 +51,13 @@ async def test_the_trace_of_one_batch_reaches_decision_finding_and_rollup(
 
 
 def _whole(spans: list[dict[str, Any]]) -> bool:
-    """Every service is in it, the finding was opened in it, and only the gateway's first span hangs on the sender."""
+    """Every service is in it, what ingest asked Valkey, and the opened finding; only the gateway's first span hangs on the sender."""
     known = {span["span_id"] for span in spans}
     roots = {span["service"] for span in spans if span["parent_id"] not in known}
     return (
         {span["service"] for span in spans} >= IN_ONE_TRACE
         and any(span["name"] == "open finding" for span in spans)
+        and {span["name"] for span in spans if span["service"] == "weir-ingest"} >= VALKEY_OF_INGEST
         and roots == {"weir-gateway"}
     )
 

@@ -23,7 +23,7 @@ from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import QuarantineError, RetryError
 from weir_common.problems import Problem
 from weir_common.readiness import Readiness
-from weir_common.telemetry import context_of, meter, traceparent_of, tracer
+from weir_common.telemetry import context_of, meter, statement_spans_if_sampled, traceparent_of, tracer
 
 log = structlog.get_logger(__name__)
 
@@ -180,7 +180,8 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 if deadline and context.time_remaining() is None:
                     status = grpc.StatusCode.INVALID_ARGUMENT
                     await context.abort(status, "set a deadline: a call without one can wait for ever")
-                yield
+                with statement_spans_if_sampled():
+                    yield
             except Problem as problem:
                 status = _STATUS_OF_HTTP.get(problem.status, grpc.StatusCode.INTERNAL)
                 await context.abort(status, _describe(problem))

@@ -20,7 +20,6 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
-from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
@@ -127,7 +126,7 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
 
 @contextmanager
 def statement_spans_if_sampled() -> Iterator[None]:
-    """Inside a trace that is not sampled, statements to the stores get no spans: even one that records nothing costs 45 µs."""
+    """Inside a trace that is not sampled, statements to PostgreSQL get no spans: even one that records nothing costs 45 µs."""
     if trace.get_current_span().is_recording():
         yield
         return
@@ -167,14 +166,12 @@ async def setup_telemetry(settings: TelemetrySettings, service: str, version: st
     )
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
-    instrumentors = (AsyncPGInstrumentor(), RedisInstrumentor())
-    for instrumentor in instrumentors:
-        instrumentor.instrument()
+    statements = AsyncPGInstrumentor()
+    statements.instrument()
     try:
         yield
     finally:
-        for instrumentor in instrumentors:
-            instrumentor.uninstrument()
+        statements.uninstrument()
         tracer_provider.force_flush(timeout_millis=1_000)
         tracer_provider.shutdown()
         meter_provider.shutdown(timeout_millis=1_000)

@@ -36,7 +36,6 @@ def environment(mesh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
         "POSTGRES__OWNER_DSN": mesh_settings.postgres.owner_dsn.get_secret_value(),
         "KAFKA__BOOTSTRAP_SERVERS": mesh_settings.kafka.bootstrap_servers,
         "AUTH__JWKS_PATH": str(mesh_settings.auth.jwks_path),
-        "VALKEY__URL": mesh_settings.valkey.url.get_secret_value(),
         "VAULT__POSTGRES__DSN": mesh_settings.vault.postgres.dsn.get_secret_value(),
         "VAULT__POSTGRES__OWNER_DSN": mesh_settings.vault.postgres.owner_dsn.get_secret_value(),
         "VAULT__ROOT_KEY_PATH": str(mesh_settings.vault.root_key_path),

@@ -24,7 +24,6 @@ from weir_common.postgres import postgres_pool
 from weir_common.privacy.bootstrap import open_vault
 from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
-from weir_common.valkey import valkey_client
 
 from weir_compliance.adapters.age_files import new_identity, recipient_of
 from weir_compliance.adapters.export_files import ExportFiles
@@ -96,8 +95,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_compliance")
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
-        valkey = await stack.enter_async_context(valkey_client(settings.valkey))
-        vault = await stack.enter_async_context(open_vault(settings.vault, valkey, SERVICE))
+        vault = await stack.enter_async_context(open_vault(settings.vault, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         channels = {store: await stack.enter_async_context(grpc_channel(target)) for store, target in stores.items()}
         converter = sealing_converter(keys)

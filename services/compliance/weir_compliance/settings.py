@@ -9,7 +9,6 @@ from weir_common.settings import (
     Section,
     ServiceSettings,
     TemporalSettings,
-    ValkeySettings,
     service_config,
 )
 
@@ -40,7 +39,6 @@ class Settings(ServiceSettings):
     model_config = service_config("WEIR_COMPLIANCE_")
 
     temporal: TemporalSettings
-    valkey: ValkeySettings
     vault: VaultSettings
     peers: PeerSettings
     exports: ExportSettings

@@ -69,7 +69,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 "deadline_seconds": min(settings.vault.deadline_seconds, settings.scoring.deadline_seconds),
             }
         )
-        vault = await stack.enter_async_context(open_vault(vault_settings, valkey, SERVICE))
+        vault = await stack.enter_async_context(open_vault(vault_settings, SERVICE))
         publisher = await stack.enter_async_context(kafka_publisher(settings.kafka, SERVICE))
         directory = CredentialDirectory(settings.kafka)
         authenticator = Authenticator(directory, TokenVerifier(settings.auth))

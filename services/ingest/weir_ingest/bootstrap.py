@@ -65,7 +65,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(settings.postgres, SERVICE))
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
-        vault = await stack.enter_async_context(open_vault(settings.vault, valkey, SERVICE))
+        vault = await stack.enter_async_context(open_vault(settings.vault, SERVICE))
         event_log = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-ingest"))
         # Audit and counts have a producer of their own, so that a flood of events does not delay them.
         side = await stack.enter_async_context(kafka_publisher(settings.kafka, "weir-ingest-side"))

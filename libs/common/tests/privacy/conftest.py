@@ -16,22 +16,19 @@ import pytest
 from hypothesis import strategies as st
 from msgspec import inspect
 from pydantic import SecretStr
-from redis.asyncio import Redis
 from weir_common.events import version_2_0
 from weir_common.events.event import Event
 from weir_common.ids import TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
-from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords, MemoryWrappedKeys
-from weir_common.privacy.ports import KekRecords, VaultRecords, WrappedKeyCache
+from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords
+from weir_common.privacy.ports import KekRecords, VaultRecords
 from weir_common.privacy.postgres_records import PACKAGE, SCHEMA, PostgresKeks, PostgresRecords
 from weir_common.privacy.root_key import RootKey
 from weir_common.privacy.rotate import RotateTenantKeys
 from weir_common.privacy.tenant_keys import TenantKeys
-from weir_common.privacy.valkey_wrapped_keys import ValkeyWrappedKeys
 from weir_common.privacy.vault import Vault, VaultLimits
-from weir_common.settings import PostgresSettings, ValkeySettings
-from weir_common.valkey import valkey_client
+from weir_common.settings import PostgresSettings
 
 Document = dict[str, Any]
 LIMITS = VaultLimits(subjects=100)
@@ -60,7 +57,6 @@ class Stores:
     root: RootKey
     keks: KekRecords
     records: VaultRecords
-    shared: WrappedKeyCache
 
 
 class Instance:
@@ -69,7 +65,7 @@ class Instance:
     def __init__(self, stores: Stores, clock: FakeClock) -> None:
         self.stores = stores
         self.keys = TenantKeys(stores.root, stores.keks, stores.records, clock=clock)
-        self.vault = Vault(stores.records, stores.shared, self.keys, LIMITS, monotonic=clock.monotonic)
+        self.vault = Vault(stores.records, self.keys, LIMITS, monotonic=clock.monotonic)
         self.rotate = RotateTenantKeys(self.keys, stores.keks, stores.records, clock=clock)
 
 
@@ -85,12 +81,12 @@ def tenant_id() -> TenantId:
 
 @pytest.fixture
 def memory() -> Stores:
-    return Stores(RootKey(os.urandom(32)), MemoryKeks(), MemoryRecords(), MemoryWrappedKeys())
+    return Stores(RootKey(os.urandom(32)), MemoryKeks(), MemoryRecords())
 
 
 @pytest.fixture(params=["memory", pytest.param("servers", marks=pytest.mark.integration)])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Each implementation of the records and of the cache."""
+    """Each implementation of the records."""
     if request.param == "memory":
         return request.getfixturevalue("memory")
     return request.getfixturevalue("servers")
@@ -158,20 +154,8 @@ async def pool(postgres: PostgresSettings) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest.fixture
-async def valkey() -> AsyncIterator[Redis]:
-    from weir_local.cli import this_mesh
-
-    mesh = this_mesh()
-    url = f"redis://weir_ingest:{mesh.secret('valkey-weir_ingest')}@127.0.0.1:{mesh.port('valkey')}/0"
-    async with valkey_client(ValkeySettings(url=SecretStr(url))) as client:
-        yield client
-
-
-@pytest.fixture
-async def servers(pool: asyncpg.Pool, valkey: Redis) -> Stores:
-    # A wide deadline: what is tested here is not how fast a busy machine answers.
-    cache = ValkeyWrappedKeys(valkey, timeout_seconds=5)
-    return Stores(RootKey(os.urandom(32)), PostgresKeks(pool), PostgresRecords(pool), cache)
+async def servers(pool: asyncpg.Pool) -> Stores:
+    return Stores(RootKey(os.urandom(32)), PostgresKeks(pool), PostgresRecords(pool))
 
 
 # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from redis.asyncio import Redis
 from weir_common.ids import TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import tenant_transaction
@@ -73,6 +72,15 @@ async def test_adding_subjects_leaves_no_tenant_on_the_connection(
             assert (await connection.fetchval("SELECT current_setting('weir.tenant_id', true)")) in (None, "")
 
 
+async def test_each_erasure_raises_the_tenants_own_mark(one: Any, pool: asyncpg.Pool, tenant_id: TenantId) -> None:
+    records = PostgresRecords(pool)
+    assert await records.erasure_mark(tenant_id) == 0
+    await _fill(one, tenant_id)
+    await _fill(one, tenant_id)
+    assert await records.erasure_mark(tenant_id) == 2
+    assert await records.erasure_mark(TenantId(tenant_id + "-other")) == 0
+
+
 async def test_an_identifier_is_nowhere_in_the_vault(one: Any, pool: asyncpg.Pool, tenant_id: TenantId) -> None:
     await one.vault.resolve(tenant_id, [user("ann.lee@example.org")])
     async with tenant_transaction(pool, tenant_id) as connection:
@@ -97,21 +105,21 @@ async def test_migrating_twice_does_nothing(postgres: PostgresSettings, pool: as
 
 
 async def test_a_vault_on_the_servers_opens_and_needs_its_root_key(
-    postgres: PostgresSettings, valkey: Redis, tenant_id: TenantId, tmp_path: Path, instance: Callable[[], Any]
+    postgres: PostgresSettings, tenant_id: TenantId, tmp_path: Path, instance: Callable[[], Any]
 ) -> None:
     root = tmp_path / "root.key"
-    settings = VaultSettings(postgres=postgres, root_key_path=root, shared_timeout_seconds=5)
+    settings = VaultSettings(postgres=postgres, root_key_path=root)
     with pytest.raises(KeyUnusable):
-        async with open_vault(settings, valkey, "vault-test"):
+        async with open_vault(settings, "vault-test"):
             raise AssertionError("opened without a root key")
     root.write_bytes(os.urandom(32))
-    async with open_vault(settings, valkey, "vault-test") as opened:
+    async with open_vault(settings, "vault-test") as opened:
         ann = (await opened.vault.resolve(tenant_id, [user("ann")]))[user("ann")]
         assert (await opened.rotate(tenant_id)).destroyed == ()
-    async with open_vault(settings, valkey, "vault-test") as opened:
+    async with open_vault(settings, "vault-test") as opened:
         assert (await opened.vault.find(tenant_id, [user("ann")]))[user("ann")].subject_id == ann.subject_id
     root.write_bytes(os.urandom(32))
-    async with open_vault(settings, valkey, "vault-test") as opened:
+    async with open_vault(settings, "vault-test") as opened:
         with pytest.raises(KeyUnusable):
             await opened.vault.find(tenant_id, [user("ann")])
 

@@ -84,7 +84,7 @@ def type_of_instance(memory: Any, clock: Any) -> Any:
 
     class One:
         keys = TenantKeys(memory.root, memory.keks, memory.records, clock=clock)
-        vault = Vault(memory.records, memory.shared, keys)
+        vault = Vault(memory.records, keys)
         rotate = RotateTenantKeys(keys, memory.keks, memory.records, clock=clock)
 
     return One

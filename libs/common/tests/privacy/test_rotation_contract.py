@@ -51,7 +51,7 @@ async def test_rotation_moves_everything_and_destroys_a_key_after_two_epochs(
 async def test_a_rotation_that_is_weeks_late_destroys_nothing_that_is_read(
     one: Any, instance: Make, tenant_id: TenantId, clock: Any
 ) -> None:
-    """The shared cache still has records under the old key when it is destroyed; readers go on with the newer ones."""
+    """Whoever kept somebody under the old key goes on when it is destroyed, and so does whoever comes new."""
     reader, people = instance(), [user(f"p{number}") for number in range(10)]
     before = await reader.vault.resolve(tenant_id, people)
     clock.advance(days=35)

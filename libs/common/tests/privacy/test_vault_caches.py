@@ -6,13 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as ValkeyAway
 from weir_common.ids import TenantId
 from weir_common.privacy.errors import VaultUnavailable
 from weir_common.privacy.identifiers import user
 from weir_common.privacy.recently_used import RecentlyUsed
-from weir_common.privacy.valkey_wrapped_keys import ValkeyWrappedKeys
 from weir_common.privacy.vault import Vault
 
 EVENT = b"e" * 16
@@ -41,7 +38,6 @@ class Counted:
 @pytest.fixture
 def counted(memory: Any, instance: Any) -> Counted:
     memory.records = Counted(memory.records)
-    memory.shared = Counted(memory.shared)
     return memory.records
 
 
@@ -64,15 +60,16 @@ async def test_a_batch_of_newcomers_is_one_round_trip_and_a_warm_one_none(
     assert counted.calls == before
 
 
-async def test_another_instance_reads_the_shared_cache_first(
+async def test_another_instance_gets_the_same_subjects_in_one_round_trip(
     counted: Counted, instance: Any, tenant_id: TenantId
 ) -> None:
     people = [user("ann"), user("bob")]
     first = await instance().vault.resolve(tenant_id, people)
     added = counted.calls["add_subjects"]
-    second = await instance().vault.resolve(tenant_id, people)
-    assert counted.calls["add_subjects"] == added
-    assert {p: s.subject_id for p, s in first.items()} == {p: s.subject_id for p, s in second.items()}
+    second = await instance().vault.resolve(tenant_id, [*people, user("eve")])
+    assert counted.calls["add_subjects"] == added + 1
+    assert "subjects" not in counted.calls
+    assert {p: s.subject_id for p, s in first.items()} == {p: second[p].subject_id for p in people}
 
 
 async def test_what_is_forgotten_is_read_again(counted: Counted, one: Any, tenant_id: TenantId) -> None:
@@ -83,13 +80,11 @@ async def test_what_is_forgotten_is_read_again(counted: Counted, one: Any, tenan
     assert len(one.vault._kept) == 100
 
 
-async def test_nothing_in_the_shared_cache_opens_without_the_tenants_key(
-    memory: Any, one: Any, tenant_id: TenantId
-) -> None:
+async def test_no_record_opens_without_the_tenants_key(memory: Any, one: Any, tenant_id: TenantId) -> None:
     ann = (await one.vault.resolve(tenant_id, [user("ann@example.org")]))[user("ann@example.org")]
     sealed = ann.cipher.seal(tenant_id, EVENT, b"text")
-    ((place, record),) = memory.shared.kept.items()
-    assert "ann" not in f"{place!r} {record!r}"
+    record = await memory.records.subject(tenant_id, ann.subject_id)
+    assert "ann" not in repr(record)
     assert len(record.wrapped_key) == 40
     _, kek = await one.keys.current(tenant_id)
     assert ann.cipher.open(tenant_id, EVENT, sealed) == b"text"
@@ -121,47 +116,30 @@ async def test_subjects_that_vanish_again_and_again_are_an_error_not_a_loop(
             return []
 
     records = Vanishing(memory.records)
-    vault = Vault(records, memory.shared, one.keys)
+    vault = Vault(records, one.keys)
     with pytest.raises(VaultUnavailable, match="3 attempts"):
         await vault.resolve(tenant_id, [user("ann")])
     assert records.calls["add_subjects"] == 3
 
 
-class AwayValkey:
-    """A client whose server is away."""
-
-    def register_script(self, _: str) -> Any:
-        return self.mget
-
-    async def mget(self, *_: Any, **__: Any) -> Any:
-        raise ValkeyAway("away")
-
-
-async def test_without_valkey_every_subject_comes_from_the_database(
-    memory: Any, instance: Any, tenant_id: TenantId
+async def test_what_was_rewrapped_while_it_was_read_is_read_again(
+    one: Any, memory: Any, instance: Any, tenant_id: TenantId, clock: Any
 ) -> None:
-    memory.shared = ValkeyWrappedKeys(AwayValkey())  # type: ignore[arg-type]
-    first = await instance().vault.resolve(tenant_id, [user("ann")])
-    second = await instance().vault.resolve(tenant_id, [user("ann")])
-    assert first[user("ann")].subject_id == second[user("ann")].subject_id
-
-
-@pytest.mark.integration
-async def test_valkey_keeps_wrapped_keys_under_the_mark_for_a_bounded_time(
-    valkey: Redis, one: Any, memory: Any, tenant_id: TenantId
-) -> None:
-    shared = ValkeyWrappedKeys(valkey, ttl_seconds=60, timeout_seconds=5)
-    vault = Vault(memory.records, shared, one.keys)
-    ann = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
-    (key,) = [key async for key in valkey.scan_iter(match=f"vault:{tenant_id}:*")]
-    assert key.startswith(f"vault:{tenant_id}:0:".encode())
-    assert 0 < await valkey.ttl(key) <= 60
+    ann = (await one.vault.resolve(tenant_id, [user("ann")]))[user("ann")]
     index = (await one.keys.blind_index(tenant_id)).digest(user("ann").encode())
-    (record,) = await shared.get(tenant_id, 0, [index, b"x" * 32])
-    assert record == (await memory.records.subjects(tenant_id, [index]))[0]
-    assert record.subject_id == ann.subject_id
-    assert list(await shared.get(tenant_id, 1, [index])) == []
-    assert list(await shared.get(TenantId(tenant_id + "-other"), 0, [index])) == []
+    overtaken = await memory.records.subjects(tenant_id, [index])
+    clock.advance(days=35)
+    assert (await one.rotate(tenant_id)).destroyed
+
+    class Overtaken(Counted):
+        async def add_subjects(self, *given: Any) -> Any:
+            self.calls["add_subjects"] = self.calls.get("add_subjects", 0) + 1
+            return overtaken if self.calls["add_subjects"] == 1 else await self._inner.add_subjects(*given)
+
+    records = Overtaken(memory.records)
+    late = Vault(records, instance().keys)
+    assert (await late.resolve(tenant_id, [user("ann")]))[user("ann")].subject_id == ann.subject_id
+    assert records.calls["add_subjects"] == 2
 
 
 def test_the_least_recently_used_is_forgotten() -> None:
@@ -199,7 +177,7 @@ async def test_a_slow_database_is_asked_for_the_mark_once_and_not_by_everybody_w
     one: Any, memory: Any, tenant_id: TenantId, clock: Any
 ) -> None:
     records = SlowMark(memory.records)
-    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    vault = Vault(records, one.keys, monotonic=clock.monotonic)
     waiting = [asyncio.create_task(vault.resolve(tenant_id, [user(f"p{number}")])) for number in range(20)]
     await asyncio.sleep(0)
     await asyncio.sleep(0.01)
@@ -225,7 +203,7 @@ async def test_of_a_busy_tenant_nobody_waits_for_the_mark(
 ) -> None:
     records = SlowMark(memory.records)
     records.answer.set()
-    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    vault = Vault(records, one.keys, monotonic=clock.monotonic)
     before = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
     records.answer.clear()
     for _ in range(4):
@@ -251,7 +229,7 @@ async def test_a_mark_that_was_being_read_during_an_erasure_is_not_kept(
 ) -> None:
     records = SlowMark(memory.records)
     records.answer.set()
-    vault = Vault(records, memory.shared, one.keys, monotonic=clock.monotonic)
+    vault = Vault(records, one.keys, monotonic=clock.monotonic)
     before = (await vault.resolve(tenant_id, [user("ann")]))[user("ann")]
     clock.advance(seconds=2)
     records.answer.clear()

@@ -1,4 +1,4 @@
-"""What every vault must do: in memory, and on PostgreSQL and Valkey."""
+"""What every vault must do: in memory, and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_an_erasure_reaches_other_instances_within_the_bound(
 async def test_a_read_that_an_erasure_overtakes_leaves_nothing_behind(
     instance: Make, tenant_id: TenantId, clock: Any
 ) -> None:
-    """One instance reads the record, another erases it, then the first fills both caches with what it read."""
+    """One instance reads the record, another erases it, then the first keeps what it read."""
     here, there = instance(), instance()
     ann = (await here.vault.resolve(tenant_id, [user("ann")]))[user("ann")]
     records = here.stores.records
@@ -142,25 +142,11 @@ async def test_a_read_that_an_erasure_overtakes_leaves_nothing_behind(
 
     late = instance()
     late.vault._records = Overtaken()
-    late.vault._shared = _Nothing(late.vault._shared)
     assert await late.vault.find(tenant_id, [user("ann")])
     clock.advance(seconds=1.0)
     late.vault._records = records
     for vault in (here.vault, there.vault, late.vault):
         assert await vault.find(tenant_id, [user("ann")]) == {}
-
-
-class _Nothing:
-    """Gives nothing, keeps everything: so that the database is asked, and the answer is put there."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    async def get(self, *_: Any) -> list[Any]:
-        return []
-
-    async def put(self, *given: Any) -> None:
-        await self._inner.put(*given)
 
 
 async def test_tokens_are_the_same_for_all_instances_and_other_for_tenants_namespaces_and_periods(

@@ -5,6 +5,6 @@
 - `free_text`, `card_numbers`: what people and pages wrote
 - `vault` (`ports.SubjectVault`): identifier → random subject id and key, created, found, opened, erased
 - `tenant_keys`, `root_key`, `rotate`: the hierarchy above the subjects' keys
-- `postgres_records`, `valkey_wrapped_keys`, `memory_records`: where the vault keeps things
+- `postgres_records`, `memory_records`: where the vault keeps things
 - `bootstrap`: a vault on real servers
 """

@@ -8,18 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from redis.asyncio import Redis
-
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
-from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords, MemoryWrappedKeys
+from weir_common.privacy.memory_records import MemoryKeks, MemoryRecords
 from weir_common.privacy.postgres_records import PACKAGE, SCHEMA, PostgresKeks, PostgresRecords
 from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.privacy.root_key import RootKey, read_root_key
 from weir_common.privacy.rotate import RotateTenantKeys
 from weir_common.privacy.settings import VaultSettings
 from weir_common.privacy.tenant_keys import TenantKeys
-from weir_common.privacy.valkey_wrapped_keys import ValkeyWrappedKeys
 from weir_common.privacy.vault import Vault, VaultLimits
 from weir_common.privacy.wrapping_key import KEY_BYTES
 
@@ -39,7 +36,7 @@ class OpenVault:
 
 @asynccontextmanager
 async def open_vault(
-    settings: VaultSettings, valkey: Redis, application: str, clock: Callable[[], datetime] | None = None
+    settings: VaultSettings, application: str, clock: Callable[[], datetime] | None = None
 ) -> AsyncIterator[OpenVault]:
     """Brings the schema up to date. `KeyUnusable` without a root key, `RetryError` if the database does not answer."""
     now = clock or _now
@@ -48,13 +45,10 @@ async def open_vault(
     async with postgres_pool(settings.postgres, application) as pool:
         records, keks = PostgresRecords(pool), PostgresKeks(pool)
         keys = TenantKeys(root, keks, records, clock=now, tenants=settings.tenants)
-        shared = ValkeyWrappedKeys(
-            valkey, ttl_seconds=settings.shared_ttl_seconds, timeout_seconds=settings.shared_timeout_seconds
-        )
         limits = VaultLimits(
             settings.subjects, settings.tenants, settings.mark_seconds, settings.mark_seconds_without_answer
         )
-        vault = Vault(records, shared, keys, limits)
+        vault = Vault(records, keys, limits)
         protect = ProtectEvents(vault, keys, now, timeout_seconds=settings.deadline_seconds)
         yield OpenVault(vault, keys, protect, RotateTenantKeys(keys, keks, records, clock=now))
 
@@ -64,7 +58,7 @@ def vault_in_memory(clock: Callable[[], datetime] | None = None) -> OpenVault:
     now = clock or _now
     records, keks = MemoryRecords(), MemoryKeks()
     keys = TenantKeys(RootKey(os.urandom(KEY_BYTES)), keks, records, clock=now)
-    vault = Vault(records, MemoryWrappedKeys(), keys)
+    vault = Vault(records, keys)
     return OpenVault(vault, keys, ProtectEvents(vault, keys, now), RotateTenantKeys(keys, keks, records, clock=now))
 
 

@@ -94,20 +94,3 @@ class MemoryRecords:
             *self._keys[tenant_id].values(),
         ]
         return any(row.epoch == epoch for row in rows)
-
-
-class MemoryWrappedKeys:
-    """See `WrappedKeyCache`. Forgets nothing."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[TenantId, int, bytes], SubjectRecord] = {}
-
-    async def get(
-        self, tenant_id: TenantId, erasure_mark: int, blind_indexes: Sequence[bytes]
-    ) -> Sequence[SubjectRecord]:
-        places = [(tenant_id, erasure_mark, index) for index in blind_indexes]
-        return [self.kept[place] for place in places if place in self.kept]
-
-    async def put(self, tenant_id: TenantId, erasure_mark: int, records: Iterable[SubjectRecord]) -> None:
-        for record in records:
-            self.kept[tenant_id, erasure_mark, record.blind_index] = record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -121,15 +121,3 @@ class VaultRecords(Protocol):
 
     async def uses_epoch(self, tenant_id: TenantId, epoch: int) -> bool:
         """Whether anything is still wrapped by the tenant's key of an epoch."""
-
-
-class WrappedKeyCache(Protocol):
-    """Records that were read a short time ago, keys wrapped. May forget, must not fail: without an answer it is empty."""
-
-    async def get(
-        self, tenant_id: TenantId, erasure_mark: int, blind_indexes: Sequence[bytes]
-    ) -> Sequence[SubjectRecord]:
-        """Those that were put under the same mark."""
-
-    async def put(self, tenant_id: TenantId, erasure_mark: int, records: Iterable[SubjectRecord]) -> None:
-        """Keep for a short time."""

@@ -132,9 +132,9 @@ class PostgresRecords:
         return True
 
     async def erasure_mark(self, tenant_id: TenantId) -> int:
-        async with _answering(), tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-            number = await connection.fetchval("SELECT number FROM vault.erasure_mark WHERE tenant_id = $1", tenant_id)
-        return 0 if number is None else int(number)
+        async with _answering(), self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+            number: int = await connection.fetchval("SELECT vault.current_erasure_mark($1)", tenant_id)
+        return number
 
     async def add_tenant_keys(
         self, tenant_id: TenantId, drafts: Sequence[WrappedTenantKey]

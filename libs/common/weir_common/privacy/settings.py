@@ -22,5 +22,3 @@ class VaultSettings(Section):
     tenants: int = Field(default=10_000, ge=1)
     mark_seconds: float = Field(default=1.0, gt=0)
     mark_seconds_without_answer: float = Field(default=30.0, gt=0)
-    shared_ttl_seconds: int = Field(default=600, ge=1)
-    shared_timeout_seconds: float = Field(default=0.25, gt=0)

@@ -1,8 +1,8 @@
 """The vault: who is who, and by which key their data are sealed.
 
-Three places keep a subject's record: the database, durably; a cache that the instances share (keys wrapped); and this process
-(keys unwrapped, at most ``subjects`` of them). An erasure reaches both caches by the tenant's erasure mark: a number that the
-deleting transaction raises, that is part of the shared cache's keys, and that every entry here was read under. It is
+Two places keep a subject's record: the database, durably; and this process (keys unwrapped, at most ``subjects`` of them). There is no
+shared cache between them, since the statement that makes newcomers reads who is known, too (ADR 12). An erasure reaches every
+process by the tenant's erasure mark: a number that the deleting transaction raises, and that every entry here was read under. It is
 read again before ``mark_seconds`` are over, so no instance seals or opens by an erased key for longer than that and the time of one request
 that was under way; if the database does not answer, for no longer than ``mark_seconds_without_answer``.
 The price: after an erasure all of that tenant's entries are read again, one round trip a batch.
@@ -23,7 +23,7 @@ import structlog
 from weir_common.ids import SubjectId, TenantId
 from weir_common.privacy.errors import KeyDestroyed, VaultUnavailable
 from weir_common.privacy.identifiers import Identifier
-from weir_common.privacy.ports import Subject, SubjectRecord, VaultRecords, WrappedKeyCache
+from weir_common.privacy.ports import Subject, SubjectRecord, VaultRecords
 from weir_common.privacy.recently_used import RecentlyUsed
 from weir_common.privacy.subject_cipher import SubjectCipher
 from weir_common.privacy.tenant_keys import TenantKeys
@@ -60,14 +60,12 @@ class Vault:
     def __init__(
         self,
         records: VaultRecords,
-        shared: WrappedKeyCache,
         keys: TenantKeys,
         limits: VaultLimits | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
-        self._shared = shared
         self._keys = keys
         self._limits = limits or VaultLimits()
         self._monotonic = monotonic
@@ -125,7 +123,7 @@ class Vault:
             else:
                 missing[index] = identifier
         if missing:
-            for index, subject in (await self._read(tenant_id, mark, list(missing), make)).items():
+            for index, subject in (await self._read(tenant_id, list(missing), make)).items():
                 found[missing[index]] = subject
                 self._kept.put((tenant_id, index), (mark, subject))
         return found
@@ -176,31 +174,22 @@ class Vault:
         self._reading[tenant_id] = reading
         return task
 
-    async def _read(self, tenant_id: TenantId, mark: int, indexes: list[bytes], make: bool) -> dict[bytes, Subject]:
+    async def _read(self, tenant_id: TenantId, indexes: list[bytes], make: bool) -> dict[bytes, Subject]:
         found: dict[bytes, Subject] = {}
-        for record in await self._shared.get(tenant_id, mark, indexes):
-            # One whose key is destroyed was re-wrapped since it was put there: the database has the newer one.
-            if (subject := await self._unwrapped(tenant_id, record)) is not None:
-                found[record.blind_index] = subject
-        waiting = [index for index in indexes if index not in found]
+        waiting = indexes
         for _ in range(_ATTEMPTS):
-            if not waiting:
-                return found
             records = await (self._added(tenant_id, waiting) if make else self._records.subjects(tenant_id, waiting))
-            readable: list[SubjectRecord] = []
+            readable = 0
             for record in records:
+                # One whose key is destroyed was re-wrapped since it was read: next time it is the newer one.
                 if (subject := await self._unwrapped(tenant_id, record)) is not None:
                     found[record.blind_index] = subject
-                    readable.append(record)
-            if readable:
-                await self._shared.put(tenant_id, mark, readable)
-            if not make and len(readable) == len(records):
-                return found
+                    readable += 1
             waiting = [index for index in waiting if index not in found]
-        if waiting:
-            # Erased or re-wrapped each time at the very moment at which it was read.
-            raise VaultUnavailable(f"{len(waiting)} subjects could not be read in {_ATTEMPTS} attempts")
-        return found
+            if not waiting or (not make and readable == len(records)):
+                return found
+        # Erased or re-wrapped each time at the very moment at which it was read.
+        raise VaultUnavailable(f"{len(waiting)} subjects could not be read in {_ATTEMPTS} attempts")
 
     async def _added(self, tenant_id: TenantId, indexes: list[bytes]) -> Sequence[SubjectRecord]:
         epoch, kek = await self._keys.current(tenant_id)
