@@ -174,6 +174,22 @@ async def test_another_method_is_told_which_there_is(gateway: Gateway, shop: Any
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v2/events/quarantine/mend", "POST"),
+        ("/api/v2/events/drift", "GET"),
+        ("/api/v2/anomalies/active", "GET"),
+        ("/api/v2/analytics/metrics", "GET"),
+        ("/api/v2/data/export/gdpr", "POST"),
+        ("/api/v2/admin/tenants", "GET, POST"),
+    ],
+)
+async def test_every_service_names_the_methods_of_a_path(gateway: Gateway, shop: Any, path: str, allowed: str) -> None:
+    answer = await gateway.client.request("DELETE", path, headers=shop.headers)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 @pytest.mark.skipif(
     not FILES, reason="JSONTestSuite is not here: set WEIR_DATA to the folder that holds json-test-suite"
 )

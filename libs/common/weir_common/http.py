@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
@@ -18,7 +18,7 @@ from opentelemetry.trace import Span
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from weir_common.api_docs import add_api_docs
@@ -427,10 +427,20 @@ def _methods(request: Request) -> set[str]:
     """What the path of the request answers."""
     return {
         method
-        for route in request.app.router.routes
+        for route in _routes(request.app.router)
         if route.matches(request.scope)[0] is not Match.NONE
         for method in getattr(route, "methods", None) or ()
     }
+
+
+def _routes(router: Router) -> Iterator[BaseRoute]:
+    """Those of included routers, too: the application has each of these as one route without methods. We include without a prefix."""
+    for route in router.routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _routes(included)
 
 
 async def _on_outage(request: Request, error: Exception) -> Response:
