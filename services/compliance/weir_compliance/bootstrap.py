@@ -131,7 +131,11 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         )
 
         directory = CredentialDirectory(settings.kafka)
-        rotate_keys = RotateKeys(vault.rotate, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
+        rotate_keys = RotateKeys(
+            vault.rotate,
+            partial(vault.rotate.destroy_old_tokens, periods_kept=settings.token_periods_kept),
+            lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()],
+        )
         meter = RequestMeter(publisher, SERVICE)
         worker = RequestWorker(settings.temporal, converter, settings.task_queue, activities.all(), runtime)
         appender = Consumer(

@@ -22,9 +22,13 @@ class RotateKeys:
     """Runs beside the service, in every instance: two of them share the work. ``tenants`` gives those that there are now."""
 
     def __init__(
-        self, rotate: Callable[[TenantId], Awaitable[Rotation]], tenants: Callable[[], Iterable[TenantId]]
+        self,
+        rotate: Callable[[TenantId], Awaitable[Rotation]],
+        destroy_old_tokens: Callable[[TenantId], Awaitable[int]],
+        tenants: Callable[[], Iterable[TenantId]],
     ) -> None:
         self._rotate = rotate
+        self._destroy_old_tokens = destroy_old_tokens
         self._tenants = tenants
         self._destroyed = meter().create_counter(
             "weir.vault.keys.destroyed",
@@ -41,13 +45,14 @@ class RotateKeys:
         for tenant_id in list(self._tenants()):
             try:
                 rotation = await self._rotate(tenant_id)
+                tokens = await self._destroy_old_tokens(tenant_id)
             except RetryError as error:
                 failed.append(tenant_id)
                 self._failed.add(1)
                 log.warning("keys could not be rotated; again later", tenant_id=tenant_id, error=str(error))
                 continue
-            self._destroyed.add(len(rotation.destroyed))
-            if rotation.rewrapped or rotation.destroyed or rotation.still_needed:
+            self._destroyed.add(len(rotation.destroyed) + tokens)
+            if rotation.rewrapped or rotation.destroyed or rotation.still_needed or tokens:
                 log.info(
                     "keys rotated",
                     tenant_id=tenant_id,
@@ -55,6 +60,7 @@ class RotateKeys:
                     rewrapped=rotation.rewrapped,
                     destroyed=list(rotation.destroyed),
                     still_needed=list(rotation.still_needed),
+                    destroyed_token_keys=tokens,
                 )
         return failed
 

@@ -43,3 +43,6 @@ class Settings(ServiceSettings):
     peers: PeerSettings
     exports: ExportSettings
     task_queue: str = "weir.compliance"
+    token_periods_kept: int = Field(default=6, ge=1)
+    """The retention of fraud evidence in quarters before the present one: link tokens' keys that are older are destroyed. Six are 540 days, as
+    long as a payment may be disputed."""

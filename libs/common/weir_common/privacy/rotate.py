@@ -15,6 +15,7 @@ import msgspec
 from weir_common.events.privacy import Namespace
 from weir_common.ids import TenantId
 from weir_common.privacy.errors import KeyUnusable
+from weir_common.privacy.link_tokens import NAMESPACES
 from weir_common.privacy.periods import EPOCHS_KEPT, token_period_of
 from weir_common.privacy.ports import KekRecords, VaultRecords
 from weir_common.privacy.tenant_keys import TenantKeys
@@ -75,3 +76,7 @@ class RotateTenantKeys:
             raise ValueError("at least the present period is kept")
         period = token_period_of(self._clock())
         return await self._records.destroy_tenant_keys(tenant_id, namespace, period - periods_kept)
+
+    async def destroy_old_tokens(self, tenant_id: TenantId, *, periods_kept: int) -> int:
+        """The same of every namespace. Tokens that were made by them stay where they are, and link to nothing that comes in later."""
+        return sum([await self.destroy_tokens(tenant_id, each, periods_kept=periods_kept) for each in NAMESPACES])
