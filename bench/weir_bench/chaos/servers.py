@@ -16,6 +16,8 @@ from weir_local.processes import Identity, Processes
 from weir_local.registry import components
 
 START_ATTEMPTS = 3
+_starting = asyncio.Lock()
+"""Two faults of a round may end at once, and the lock of the mesh holds its whole process until it is free: nobody would free it."""
 
 
 class NotProven(Exception):
@@ -43,8 +45,9 @@ def dead(mesh: Mesh) -> list[str]:
 async def start(mesh: Mesh, names: Sequence[str]) -> None:
     """What an operator or a supervisor does: start it again until it serves."""
     for attempt in range(1, START_ATTEMPTS + 1):
-        with exclusive(mesh.state):
-            statuses = await Launcher(mesh, components(mesh)).up(list(names))
+        async with _starting:
+            with exclusive(mesh.state):
+                statuses = await Launcher(mesh, components(mesh)).up(list(names))
         failed = [f"{one.name}: {one.detail}" for one in statuses if one.state != "running"]
         if not failed:
             return
