@@ -41,7 +41,7 @@ def filters(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
 
 def test_forged_headers_go_first_and_the_router_comes_last(settings: GatewaySettings) -> None:
     names = [each["name"].rsplit(".", 1)[1] for each in filters(settings)]
-    assert names == ["header_mutation", "jwt_authn", "ext_authz", "local_ratelimit", "buffer", "router"]
+    assert names == ["header_mutation", "lua", "jwt_authn", "ext_authz", "local_ratelimit", "buffer", "router"]
 
 
 def test_a_bucket_a_tenant_for_many_tenants(settings: GatewaySettings) -> None:

@@ -79,6 +79,8 @@ class Answer:
 
 
 Handle = Callable[[DirectRequest], Awaitable[Answer]]
+Admit = Callable[[TenantId, Mapping[str, str]], None]
+"""Given the caller's tenant and the headers; raises a problem for what is not even to be read."""
 
 
 class DirectEndpoint:
@@ -97,8 +99,12 @@ class DirectEndpoint:
         meter: RequestMeter,
         max_body_bytes: int,
         operators: bool = False,
+        admit: Admit | None = None,
     ) -> None:
-        """``operators``: the handler calls ``enter`` with the tenant that the request is about, so they may come in, too."""
+        """``operators``: the handler calls ``enter`` with the tenant that the request is about, so they may come in, too.
+
+        ``admit``: asked before the body is read.
+        """
         self._app = app
         self._handle = handle
         self._method = method
@@ -109,6 +115,7 @@ class DirectEndpoint:
         self._meter = meter
         self._max_body_bytes = max_body_bytes
         self._operators = operators
+        self._admit = admit
         # Name, unit and attributes of the convention, as the other routes' instrumentation has them.
         self._duration = metrics.get_meter("weir.http").create_histogram(
             "http.server.request.duration", unit="s", description="Duration of HTTP server requests."
@@ -189,6 +196,8 @@ class DirectEndpoint:
             raise
         if caller.tenant_id is None and not self._operators:
             raise Forbidden("This is done with a tenant's own credential.")
+        if self._admit is not None and caller.tenant_id is not None:
+            self._admit(caller.tenant_id, headers)
         body = await self._read(headers, receive)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         return DirectRequest(caller, headers, query, body, route, self._action, self._audit)

@@ -48,6 +48,7 @@ from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.mend_refused import MendRefused
+from weir_ingest.refuse_unread import RefuseUnread
 from weir_ingest.settings import IngestSettings
 from weir_ingest.store_refused import StoreRefused
 
@@ -134,6 +135,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             audit=audit,
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
+            admit=RefuseUnread(quota, meter, method="POST", path=PATH),
         )
         server = GrpcServer(
             settings.listen.host,

@@ -21,6 +21,7 @@ from weir_ingest.domain.quota import Grant
 from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import AnswerStore
+from weir_ingest.refuse_unread import pause_header
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ class EventsEndpoint:
         except TenantMismatch:
             await audit_mismatch(self._audit, request.caller, request.tenant_id, f"POST {PATH}")
             raise
-        return answer_of(results, grant)
+        return answer_of(results, grant, pause_header(request.tenant_id, grant))
 
 
 def _flag(query: Mapping[str, str], name: str, *, default: str = "false") -> bool:
@@ -115,13 +116,13 @@ def _flag(query: Mapping[str, str], name: str, *, default: str = "false") -> boo
     return _BOOLEANS[value]
 
 
-def answer_of(results: list[EventResult], grant: Grant) -> Answer:
-    """202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (none is valid)."""
+def answer_of(results: list[EventResult], grant: Grant, more: Mapping[str, str]) -> Answer:
+    """``more``: further headers. 202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (none is valid)."""
     counts = dict.fromkeys(Status, 0)
     for result in results:
         counts[result.status] += 1
     good = sum(counts[status] for status in _GOOD)
-    headers = grant.headers
+    headers = {**grant.headers, **more}
     if counts[Status.THROTTLED]:
         headers["Retry-After"] = str(grant.retry_after_seconds)
     if good == len(results):
