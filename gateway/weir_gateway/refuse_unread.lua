@@ -1,19 +1,26 @@
 -- Refuse events of a tenant whose quota is used up before anybody works for them: no credential check, no reading by a service.
 --
 -- Ingest says in an answer, by x-weir-pause, for how many milliseconds the tenant's buckets stay empty. Until then requests with the
--- very same credential get its 429 from here. That is known by credential and not by tenant, since whose a credential is would have to
+-- very same credential get its 429 from here; its 503 likewise, when more of a tenant's requests wait than will be served. That is known by credential and not by tenant, since whose a credential is would have to
 -- be asked; so nothing is ever refused for what somebody else did. The tables are this worker's own: another worker learns by itself.
 --
--- With the next request that is let through ingest hears how many were refused (x-weir-refused-unread), for the tenant's counts.
+-- With the next request that is let through ingest hears how many were refused (x-weir-refused-unread: by 429, by 503), for the
+-- tenant's counts.
 
 local PATH = "/api/v2/events/batch"
 local LONGEST_PAUSE_MS = 1000
+local LONGEST_UNTOLD_MS = 60000
 local MOST_PAUSES = @MOST_PAUSES@
 -- A body up to this size is read and thrown away, so that an HTTP/1.1 connection stays usable: a new one costs its sender and
 -- the gateway more (a TLS handshake). Below per_connection_buffer_limit_bytes, above which Envoy would answer 413.
 local MOST_BYTES_TO_READ = 1000000
 
--- credential → {until_ms, tenant, retry_after, ratelimit, policy, refused}
+local DETAILS = {
+  ["429"] = "The tenant's quota is used up; the request was not read. Send it again after Retry-After.",
+  ["503"] = "More of your requests wait than can be done now; this one was not read. Send it again after Retry-After.",
+}
+
+-- credential → {until_ms, status, tenant, headers, refused = {by status}}
 local pauses, count, swept_ms = {}, 0, 0
 
 local function sweep(now)
@@ -21,7 +28,8 @@ local function sweep(now)
   swept_ms = now
   for credential, pause in pairs(pauses) do
     -- What was refused and not yet told is kept a while for a sender that comes back.
-    if pause.until_ms + (pause.refused > 0 and 60000 or 0) <= now then
+    local untold = pause.refused["429"] + pause.refused["503"] > 0
+    if pause.until_ms + (untold and LONGEST_UNTOLD_MS or 0) <= now then
       pauses[credential] = nil
       count = count - 1
     end
@@ -29,7 +37,7 @@ local function sweep(now)
 end
 
 local function refuse(handle, pause)
-  pause.refused = pause.refused + 1
+  pause.refused[pause.status] = pause.refused[pause.status] + 1
   local headers = handle:headers()
   -- For the log and the trace, as the credential check has it elsewhere.
   headers:replace("x-weir-tenant", pause.tenant)
@@ -38,12 +46,7 @@ local function refuse(handle, pause)
     handle:body()
   end
   -- The text becomes the detail of the problem document that this gateway makes of each answer of its own.
-  handle:respond({
-    [":status"] = "429",
-    ["retry-after"] = pause.retry_after,
-    ["ratelimit"] = pause.ratelimit,
-    ["ratelimit-policy"] = pause.policy,
-  }, "The tenant's quota is used up; the request was not read. Send it again after Retry-After.")
+  handle:respond(pause.headers, DETAILS[pause.status])
 end
 
 function envoy_on_request(handle)
@@ -62,9 +65,10 @@ function envoy_on_request(handle)
       refuse(handle, pause)
       return
     end
-    if pause.refused > 0 then
-      headers:add("x-weir-refused-unread", tostring(pause.refused))
-      pause.refused = 0
+    local over_quota, too_many = pause.refused["429"], pause.refused["503"]
+    if over_quota + too_many > 0 then
+      headers:add("x-weir-refused-unread", over_quota .. " " .. too_many)
+      pause.refused = {["429"] = 0, ["503"] = 0}
     end
   end
   handle:streamInfo():dynamicMetadata():set("weir.pause", "credential", credential)
@@ -83,13 +87,16 @@ function envoy_on_response(handle)
   local pause = pauses[asked.credential]
   if pause == nil then
     if count >= MOST_PAUSES then return end
-    pause = {refused = 0}
+    pause = {refused = {["429"] = 0, ["503"] = 0}}
     pauses[asked.credential] = pause
     count = count + 1
   end
   pause.until_ms = now + math.min(tonumber(ms), LONGEST_PAUSE_MS)
   pause.tenant = tenant
-  pause.retry_after = headers:get("retry-after") or "1"
-  pause.ratelimit = headers:get("ratelimit") or ""
-  pause.policy = headers:get("ratelimit-policy") or ""
+  -- A pause may begin with an answer to a request of which a part was taken; what comes after it is refused as a whole.
+  pause.status = headers:get(":status") == "503" and headers:get("ratelimit") == nil and "503" or "429"
+  pause.headers = {[":status"] = pause.status, ["retry-after"] = headers:get("retry-after") or "1"}
+  for _, name in ipairs({"ratelimit", "ratelimit-policy"}) do
+    pause.headers[name] = headers:get(name)
+  end
 end

@@ -69,8 +69,9 @@ class RequestMeter:
         row = self._rows[(tenant_id, route, method, int(time.time() // 60))]
         row.total += number
         row.by_status[str(status)] += number
-        row.within_50ms += number
-        row.within_5s += number
+        if status < 500:
+            row.within_50ms += number
+            row.within_5s += number
 
     async def run(self, stop: asyncio.Event) -> None:
         """Report until ``stop``, then once more."""

@@ -40,6 +40,7 @@ from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.settings import BatchLimits
+from weir_ingest.tenant_turns import TenantTurns
 
 TENANT = TenantId("shop")
 CALLER = Principal(TENANT, "key:1", "machine", frozenset({Role.INGEST}))
@@ -139,7 +140,7 @@ class Door:
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://weir", headers={"x-api-key": KEY}
         )
-        self.servicer = IngestServicer(accept, quota, self.receipts, keys, audit, LIMITS)
+        self.servicer = IngestServicer(accept, quota, TenantTurns(LIMITS), self.receipts, keys, audit, LIMITS)
 
     async def post(
         self,

@@ -14,6 +14,7 @@ from weir_common.problems import FieldError, InvalidRequest
 from weir_common.telemetry import meter
 
 from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
+from weir_ingest.admit_request import pause_header
 from weir_ingest.domain.bodies import events_of, require_events, sizes_of
 from weir_ingest.domain.compression import decompress
 from weir_ingest.domain.idempotency import ClaimState, KeptAnswer, check_key, digest_of, refuse
@@ -21,7 +22,6 @@ from weir_ingest.domain.quota import Grant
 from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import AnswerStore
-from weir_ingest.refuse_unread import pause_header
 from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)

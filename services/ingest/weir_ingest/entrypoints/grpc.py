@@ -20,6 +20,7 @@ from weir_ingest.entrypoints.tenant_mismatch import audit_mismatch
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import QuarantineStore, ReceiptStore, Seal
 from weir_ingest.settings import BatchLimits
+from weir_ingest.tenant_turns import TenantTurns
 
 _MAX_EXPORTED = 100_000
 _STATUS = {
@@ -40,6 +41,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self,
         accept: AcceptBatch,
         quota: GrantQuota,
+        turns: TenantTurns,
         receipts: ReceiptStore,
         authenticator: Authenticator,
         audit: AuditTrail,
@@ -47,6 +49,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> None:
         self._accept = accept
         self._quota = quota
+        self._turns = turns
         self._receipts = receipts
         self._authenticator = authenticator
         self._audit = audit
@@ -82,21 +85,21 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
         if len(events) > self._limits.max_events:
             raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
-        # The message is already read here, so each event gets its result; what is saved is the question to the shared buckets.
-        grant = self._quota.paused(tenant_id) or await self._quota(
-            tenant_id, [len(event) for event in events], atomic=atomic
-        )
-        try:
-            return await self._accept(
-                tenant_id,
-                list(events),
-                atomic=atomic,
-                granted=grant.events,
-                quarantine=not request.without_quarantine,
-            )
-        except TenantMismatch:
-            await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
-            raise
+        sizes = [len(event) for event in events]
+        async with self._turns.turn(tenant_id, sum(sizes)):
+            # The message is already read here, so each event gets its result; what a pause saves is the question to the shared buckets.
+            grant = self._quota.paused(tenant_id) or await self._quota(tenant_id, sizes, atomic=atomic)
+            try:
+                return await self._accept(
+                    tenant_id,
+                    list(events),
+                    atomic=atomic,
+                    granted=grant.events,
+                    quarantine=not request.without_quarantine,
+                )
+            except TenantMismatch:
+                await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
+                raise
 
     async def GetReceipt(  # noqa: N802 - the name is the protocol's
         self, request: ingest_pb2.GetReceiptRequest, context: grpc.aio.ServicerContext
