@@ -11,8 +11,9 @@ local PATH = "/api/v2/events/batch"
 local LONGEST_PAUSE_MS = 1000
 local LONGEST_UNTOLD_MS = 60000
 local MOST_PAUSES = @MOST_PAUSES@
--- A body up to this size is read and thrown away, so that an HTTP/1.1 connection stays usable: a new one costs its sender and
--- the gateway more (a TLS handshake). Below per_connection_buffer_limit_bytes, above which Envoy would answer 413.
+-- A body up to this size is read and thrown away. An answer before its end would close an HTTP/1.1 connection, which costs a TLS
+-- handshake, and to a sender that still writes the answer itself. What is larger, or does not say how large it is, goes on to ingest,
+-- which refuses it as well. Below per_connection_buffer_limit_bytes, above which Envoy would answer 413.
 local MOST_BYTES_TO_READ = 1000000
 
 local DETAILS = {
@@ -41,10 +42,7 @@ local function refuse(handle, pause)
   local headers = handle:headers()
   -- For the log and the trace, as the credential check has it elsewhere.
   headers:replace("x-weir-tenant", pause.tenant)
-  local size = tonumber(headers:get("content-length"))
-  if handle:streamInfo():protocol() ~= "HTTP/2" and size ~= nil and size <= MOST_BYTES_TO_READ then
-    handle:body()
-  end
+  handle:body()
   -- The text becomes the detail of the problem document that this gateway makes of each answer of its own.
   handle:respond(pause.headers, DETAILS[pause.status])
 end
@@ -61,7 +59,8 @@ function envoy_on_request(handle)
   if pause ~= nil then
     local rest = pause.until_ms - handle:timestamp()
     -- A clock that was set back must not lengthen a pause.
-    if rest > 0 and rest <= LONGEST_PAUSE_MS then
+    local size = tonumber(headers:get("content-length"))
+    if rest > 0 and rest <= LONGEST_PAUSE_MS and size ~= nil and size <= MOST_BYTES_TO_READ then
       refuse(handle, pause)
       return
     end

@@ -75,7 +75,7 @@ async def test_the_gateway_is_told_of_a_line_that_is_too_long() -> None:
         await asyncio.sleep(0.01)
         with pytest.raises(TooManyWait) as caught:
             await edge.come()
-        assert caught.value.headers == {"Retry-After": "1", PAUSE_HEADER: "100 shop"}
+        assert caught.value.headers == {"Retry-After": "1", PAUSE_HEADER: "500 shop"}
     await waiting
 
 

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 from weir_common.ids import TenantId
-from weir_common.problems import Unavailable
 from weir_ingest.settings import BatchLimits
 from weir_ingest.tenant_turns import TenantTurns, TooManyWait, declared_bytes
 
@@ -93,7 +92,7 @@ async def test_a_turn_that_does_not_come_is_told_and_leaves_the_line() -> None:
     street = Street(max_batches_at_once=2, turn_timeout_seconds=0.05)
     for name in ("a", "b", "late"):
         await street.come(name, LOUD, LARGE)
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(TooManyWait) as caught:
         await street.outcome("late")
     assert (caught.value.status, caught.value.slug) == (503, "overloaded")
     await street.go("a")
@@ -114,6 +113,16 @@ async def test_who_would_wait_in_vain_is_told_at_once() -> None:
         await street.outcome("7")
     await street.come("other", QUIET, LARGE)
     assert street.at_work == ["2", "3", "other"]
+
+
+async def test_who_comes_while_nothing_ends_is_told_at_once_as_well() -> None:
+    street = Street(max_batches_at_once=2, turn_timeout_seconds=2)
+    for number in range(4):
+        await street.come(str(number), LOUD, LARGE)
+    street.now += 1.5
+    await street.come("late", LOUD, LARGE)
+    with pytest.raises(TooManyWait):
+        await street.outcome("late")
 
 
 async def test_no_more_wait_than_may() -> None:

@@ -21,7 +21,7 @@ from weir_common.metering import RequestMeter
 from weir_common.problems import TooManyRequests
 from weir_common.telemetry import meter
 
-from weir_ingest.domain.quota import SHORTEST_PAUSE_SECONDS, Grant
+from weir_ingest.domain.quota import LONGEST_PAUSE_SECONDS, Grant
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.tenant_turns import TenantTurns, TooManyWait, declared_bytes
 
@@ -61,7 +61,8 @@ class AdmitRequest:
                 self._refuse_paused(tenant_id)
                 yield
         except TooManyWait as error:
-            error.headers[PAUSE_HEADER] = _pause(tenant_id, SHORTEST_PAUSE_SECONDS)
+            # Its line is longer than this pause, so the pause takes nothing from it.
+            error.headers[PAUSE_HEADER] = _pause(tenant_id, LONGEST_PAUSE_SECONDS)
             raise
 
     def _count(self, tenant_id: TenantId, headers: Mapping[str, str]) -> None:

@@ -31,23 +31,27 @@ _WEIGHT_COMPRESSED = 10
 
 @dataclass(slots=True)
 class _Line:
+    ended_at: float
+    """When one ended last; before that, when the first came."""
     at_work: int = 0
     bytes: int = 0
     waiting: deque[tuple[asyncio.Future[None], int]] = field(default_factory=deque)
-    ended_at: float | None = None
     pace: float = 0.0
-    """Seconds from one request's end to the next one's, lately; 0 until two have ended."""
+    """Seconds from one request's end to the next one's, lately."""
 
     def end(self, now: float) -> None:
         """One has ended."""
-        if self.ended_at is not None:
-            passed = now - self.ended_at
-            self.pace = passed if self.pace == 0.0 else 0.8 * self.pace + 0.2 * passed
+        passed = now - self.ended_at
+        self.pace = 0.8 * self.pace + 0.2 * passed if self.pace else passed
         self.ended_at = now
+
+    def wait(self, now: float) -> float:
+        """How long one that comes now will probably wait, in seconds."""
+        return len(self.waiting) * max(self.pace, now - self.ended_at)
 
 
 class TooManyWait(Unavailable):
-    """Who came now would wait longer than a turn may take, so it is told at once."""
+    """More of the tenant's requests wait than get their turn in time."""
 
 
 class TenantTurns:
@@ -68,7 +72,7 @@ class TenantTurns:
 
     @asynccontextmanager
     async def turn(self, tenant_id: TenantId, bytes_: int) -> AsyncIterator[None]:
-        """``Unavailable`` after ``turn_timeout_seconds``; ``TooManyWait`` at once, if it would come to that anyway."""
+        """``TooManyWait`` after ``turn_timeout_seconds``, or at once if it would come to that anyway."""
         await self._begin(tenant_id, bytes_)
         try:
             yield
@@ -77,14 +81,16 @@ class TenantTurns:
 
     async def _begin(self, tenant_id: TenantId, bytes_: int) -> None:
         self._see(tenant_id)
-        line = self._lines.setdefault(tenant_id, _Line())
+        line = self._lines.get(tenant_id)
+        if line is None:
+            line = self._lines[tenant_id] = _Line(ended_at=self._clock())
         if not line.waiting and self._has_room(tenant_id, line, bytes_):
             line.at_work += 1
             line.bytes += bytes_
             return
-        waiting = len(line.waiting)
-        if waiting >= self._limits.max_waiting_of_a_tenant or waiting * line.pace > self._limits.turn_timeout_seconds:
-            raise self._turn_away(tenant_id, TooManyWait)
+        full = len(line.waiting) >= self._limits.max_waiting_of_a_tenant
+        if full or line.wait(self._clock()) > self._limits.turn_timeout_seconds:
+            raise self._turn_away(tenant_id)
         turn = asyncio.get_running_loop().create_future()
         line.waiting.append((turn, bytes_))
         try:
@@ -133,9 +139,9 @@ class TenantTurns:
         latest, when = self._latest
         return self._clock() - (self._other if latest == tenant_id else when) < _COMPANY_SECONDS
 
-    def _turn_away(self, tenant_id: TenantId, kind: type[Unavailable] = Unavailable) -> Unavailable:
+    def _turn_away(self, tenant_id: TenantId) -> TooManyWait:
         self._turned_away.add(1, {"weir.tenant.id": tenant_id})
-        return kind("More of your requests wait than can be done now; send this one again.", slug="overloaded")
+        return TooManyWait("More of your requests wait than can be done now; send this one again.", slug="overloaded")
 
 
 def declared_bytes(content_length: str, content_encoding: str) -> int:
