@@ -115,6 +115,19 @@ async def test_who_would_wait_in_vain_is_told_at_once() -> None:
     assert street.at_work == ["2", "3", "other"]
 
 
+async def test_a_loop_that_stood_still_turns_nobody_away() -> None:
+    street = Street(max_batches_at_once=2, turn_timeout_seconds=2)
+    for number in range(6):
+        await street.come(str(number), LOUD, LARGE)
+    street.now += 0.1
+    await street.go("0")
+    street.now += 1.0
+    await street.come("6", LOUD, LARGE)
+    for name in ("1", "2", "3", "4", "5"):
+        await street.go(name)
+    assert street.at_work == ["6"]
+
+
 async def test_who_comes_while_nothing_ends_is_told_at_once_as_well() -> None:
     street = Street(max_batches_at_once=2, turn_timeout_seconds=2)
     for number in range(4):

@@ -46,8 +46,11 @@ class _Line:
         self.ended_at = now
 
     def wait(self, now: float) -> float:
-        """How long one that comes now will probably wait, in seconds."""
-        return len(self.waiting) * max(self.pace, now - self.ended_at)
+        """How long one that comes now will probably wait, in seconds.
+
+        Until one has ended, the time since the first came stands for the pace. Later it does not: the loop may have stood still.
+        """
+        return len(self.waiting) * (self.pace or now - self.ended_at)
 
 
 class TooManyWait(Unavailable):
