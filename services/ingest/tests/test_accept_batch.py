@@ -279,6 +279,20 @@ async def test_too_much_in_flight_is_told_to_come_back(accept: AcceptBatch) -> N
         await accept(TENANT, [raw(event()) for _ in range(11)])
 
 
+async def test_a_large_batch_lets_others_have_their_turn(
+    log: MemoryLog, receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    book, drift = LedgerBook(log), DriftBook(MemoryDrift())
+    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, BatchLimits())
+    large = asyncio.create_task(accept(TENANT, [raw(event()) for _ in range(200)]))
+    await asyncio.sleep(0)
+    (small,) = await accept(TENANT, [raw(event())])
+    assert small.status is Status.ACCEPTED
+    assert not large.done(), "the small one came later and is done before"
+    results = await large
+    assert {result.status for result in results} == {Status.ACCEPTED}
+
+
 class SlowLog(MemoryLog):
     """Acknowledges when told to."""
 
