@@ -41,7 +41,25 @@ def filters(settings: GatewaySettings) -> list[dict]:  # type: ignore[type-arg]
 
 def test_forged_headers_go_first_and_the_router_comes_last(settings: GatewaySettings) -> None:
     names = [each["name"].rsplit(".", 1)[1] for each in filters(settings)]
-    assert names == ["header_mutation", "jwt_authn", "ext_authz", "local_ratelimit", "buffer", "router"]
+    assert names == ["header_mutation", "lua", "jwt_authn", "ext_authz", "local_ratelimit", "buffer", "router"]
+
+
+def test_what_ingest_tells_the_gateway_and_the_gateway_ingest_no_caller_can_say(settings: GatewaySettings) -> None:
+    mutations, lua = filters(settings)[0]["typed_config"]["mutations"], filters(settings)[1]["typed_config"]
+    removed = {one["remove"] for one in mutations["request_mutations"]}
+    assert {"x-weir-refused-unread", "x-weir-tenant"} <= removed
+    script = lua["default_source_code"]["inline_string"]
+    assert 'headers:remove("x-weir-pause")' in script, "it is nobody's business outside"
+    assert f"local MOST_PAUSES = {settings.max_tenants}\n" in script
+    assert not re.search("@[A-Z_]+@", script), "a place that nothing was put into"
+
+
+def test_a_body_that_the_script_waits_for_fits_into_the_connections_buffer(settings: GatewaySettings) -> None:
+    script = filters(settings)[1]["typed_config"]["default_source_code"]["inline_string"]
+    (most,) = re.findall(r"^local MOST_BYTES_TO_READ = (\d+)$", script, re.MULTILINE)
+    listener = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]
+    # Otherwise Envoy answers 413 to what is only too much for now.
+    assert int(most) < listener["per_connection_buffer_limit_bytes"]
 
 
 def test_a_bucket_a_tenant_for_many_tenants(settings: GatewaySettings) -> None:

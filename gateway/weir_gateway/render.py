@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,7 +11,7 @@ from weir_gateway.routes import GRPC_SERVICES, GRPC_STREAMS, ROUTES, SERVICES, R
 from weir_gateway.settings import GatewaySettings, Upstream
 
 _TYPE = "type.googleapis.com/"
-_OWN_HEADERS = ("x-weir-tenant", "x-weir-principal", "x-weir-kind", "x-weir-jwt")
+_OWN_HEADERS = ("x-weir-tenant", "x-weir-principal", "x-weir-kind", "x-weir-jwt", "x-weir-refused-unread")
 
 _ACCESS_LOG = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -70,6 +71,7 @@ def _https_listener(settings: GatewaySettings) -> dict[str, Any]:
         **_connection_manager(settings, "ingress_https"),
         "http_filters": [
             _strip_own_headers(),
+            _refuse_unread(settings),
             _filter(
                 "envoy.filters.http.jwt_authn",
                 "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -243,6 +245,16 @@ def _strip_own_headers() -> dict[str, Any]:
         "envoy.filters.http.header_mutation",
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         {"mutations": {"request_mutations": [{"remove": name} for name in _OWN_HEADERS]}},
+    )
+
+
+def _refuse_unread(settings: GatewaySettings) -> dict[str, Any]:
+    """Before the credential check, which is the dearest part of a request that is refused anyway."""
+    script = Path(__file__).with_name("refuse_unread.lua").read_text("utf-8")
+    return _filter(
+        "envoy.filters.http.lua",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        {"default_source_code": {"inline_string": script.replace("@MOST_PAUSES@", str(settings.max_tenants))}},
     )
 
 

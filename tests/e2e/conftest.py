@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
@@ -28,7 +29,10 @@ class Shop:
         return {"x-api-key": self.key}
 
 
-MakeShop = Callable[[], Awaitable[Shop]]
+class MakeShop(Protocol):
+    """A tenant of its own; ``more``: what else it is made with."""
+
+    def __call__(self, **more: Any) -> Awaitable[Shop]: ...
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +51,9 @@ async def gateway(mesh: Mesh) -> AsyncIterator[Gateway]:
 def make_shop(gateway: Gateway) -> MakeShop:
     """A new tenant with a key that every service knows."""
 
-    async def make() -> Shop:
+    async def make(**more: Any) -> Shop:
         tenant = f"e2e-{secrets.token_hex(4)}"
-        body = {"tenant_id": tenant, "name": "E2E", "tier": "standard", "vertical": "grocery"}
+        body = {"tenant_id": tenant, "name": "E2E", "tier": "standard", "vertical": "grocery", **more}
         (await gateway.operator("POST", "/api/v2/admin/tenants", json=body)).raise_for_status()
         answer = await gateway.operator(
             "POST", f"/api/v2/admin/tenants/{tenant}/keys", json={"client": "e2e", "roles": ["ingest", "owner"]}

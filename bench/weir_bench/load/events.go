@@ -187,6 +187,11 @@ func (e *events) count(result *vegeta.Result, made *report) bool {
 			EventID string `json:"event_id"`
 		} `json:"results"`
 	}
+	if result.Code == http.StatusTooManyRequests && json.Unmarshal(result.Body, &answer) == nil && answer.Results == nil {
+		made.Sent["answered"] += e.given.Batch
+		made.Fates["refused_unread"] += e.given.Batch
+		return true
+	}
 	if result.Code == 0 || json.Unmarshal(result.Body, &answer) != nil || answer.Results == nil {
 		made.Errors[fmt.Sprintf("%d %s", result.Code, result.Error)]++
 		made.Sent["unanswered"] += e.given.Batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from weir_common.auth import Action, Principal, Role
 from weir_common.direct_endpoint import Answer, DirectEndpoint, DirectRequest
 from weir_common.errors import RetryError
 from weir_common.ids import TenantId
-from weir_common.problems import Conflict, Unauthenticated
+from weir_common.problems import Conflict, Problem, TooManyRequests, Unauthenticated
 
 SHOP = TenantId("shop")
 CALLERS = {
@@ -52,6 +54,8 @@ class Edge:
         self.audit, self.meter = Audit(), Meter()
         self.requests: list[DirectRequest] = []
         self.fault: Exception | None = None
+        self.refusal: Problem | None = None
+        self.admitted: list[tuple[str, str]] = []
         app = Starlette(routes=[Route("/other", lambda _: PlainTextResponse("the application"))])
         endpoint = DirectEndpoint(
             app,
@@ -63,8 +67,19 @@ class Edge:
             audit=self.audit,  # type: ignore[arg-type]
             meter=self.meter,  # type: ignore[arg-type]
             max_body_bytes=10,
+            admit=self.admit,
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://weir")
+
+    @asynccontextmanager
+    async def admit(self, tenant_id: str, headers: Mapping[str, str]) -> AsyncIterator[None]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.admitted.append(("in", headers.get("content-length", "")))
+        try:
+            yield
+        finally:
+            self.admitted.append(("out", tenant_id))
 
     async def handle(self, request: DirectRequest) -> Answer:
         self.requests.append(request)
@@ -128,3 +143,25 @@ async def test_a_fault_becomes_a_problem_document_that_tells_nothing_inside(
     assert (answer.status_code, answer.json()["status"], answer.json()["instance"]) == (status, status, "/hot")
     assert "bug" not in answer.text
     assert edge.meter.counts == [(SHOP, "/hot", status, 0)]
+
+
+async def test_what_is_not_admitted_is_answered_unread_and_counted(edge: Edge) -> None:
+    edge.refusal = TooManyRequests("later", retry_after_seconds=3, headers={"x-more": "1"})
+    answer = await edge.post(body=b"x" * 1_000)
+    assert (answer.status_code, answer.headers["retry-after"], answer.headers["x-more"]) == (429, "3", "1")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (edge.requests, edge.meter.counts) == ([], [(SHOP, "/hot", 429, 0)])
+
+
+async def test_a_request_is_admitted_until_it_is_done_also_when_it_fails(edge: Edge) -> None:
+    await edge.post()
+    edge.fault = RetryError("away")
+    assert (await edge.post()).status_code == 503
+    assert (await edge.post(body=b"x" * 1_000)).status_code == 413
+    assert edge.admitted == [("in", "4"), ("out", SHOP), ("in", "4"), ("out", SHOP), ("in", "1000"), ("out", SHOP)]
+
+
+async def test_who_may_not_is_refused_before_it_is_asked_for_room(edge: Edge) -> None:
+    edge.refusal = TooManyRequests("later")
+    assert (await edge.post("nobody")).status_code == 401
+    assert (await edge.post("analyst")).status_code == 403

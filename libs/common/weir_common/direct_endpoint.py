@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -79,6 +80,8 @@ class Answer:
 
 
 Handle = Callable[[DirectRequest], Awaitable[Answer]]
+Admit = Callable[[TenantId, Mapping[str, str]], AbstractAsyncContextManager[None]]
+"""Given the caller's tenant and the headers; raises a problem for what is not even to be read, or lets it wait."""
 
 
 class DirectEndpoint:
@@ -97,8 +100,12 @@ class DirectEndpoint:
         meter: RequestMeter,
         max_body_bytes: int,
         operators: bool = False,
+        admit: Admit | None = None,
     ) -> None:
-        """``operators``: the handler calls ``enter`` with the tenant that the request is about, so they may come in, too."""
+        """``operators``: the handler calls ``enter`` with the tenant that the request is about, so they may come in, too.
+
+        ``admit``: entered before the body is read, left when the answer is made.
+        """
         self._app = app
         self._handle = handle
         self._method = method
@@ -109,6 +116,7 @@ class DirectEndpoint:
         self._meter = meter
         self._max_body_bytes = max_body_bytes
         self._operators = operators
+        self._admit = admit
         # Name, unit and attributes of the convention, as the other routes' instrumentation has them.
         self._duration = metrics.get_meter("weir.http").create_histogram(
             "http.server.request.duration", unit="s", description="Duration of HTTP server requests."
@@ -137,12 +145,14 @@ class DirectEndpoint:
                 tenant_id = caller.tenant_id
                 if tenant_id is not None:
                     structlog.contextvars.bind_contextvars(**{"weir.tenant.id": tenant_id})
-                request = await self._request(caller, headers, scope, receive)
-                try:
-                    with statement_spans_if_sampled():
-                        answer = await self._handle(request)
-                finally:
-                    tenant_id = tenant_id or request.visited
+                await self._require(caller)
+                async with self._admission(caller, headers):
+                    request = await self._request(caller, headers, scope, receive)
+                    try:
+                        with statement_spans_if_sampled():
+                            answer = await self._handle(request)
+                    finally:
+                        tenant_id = tenant_id or request.visited
             except Problem as problem:
                 answer = self._problem(problem)
             except (RetryError, TimeoutError) as error:
@@ -178,20 +188,30 @@ class DirectEndpoint:
         if tenant_id is not None:
             self._meter.count(tenant_id, self._path, self._method, answer.status, seconds, events=answer.events)
 
-    async def _request(
-        self, caller: Principal, headers: Mapping[str, str], scope: Scope, receive: Receive
-    ) -> DirectRequest:
-        route = f"{self._method} {self._path}"
+    @property
+    def _route(self) -> str:
+        return f"{self._method} {self._path}"
+
+    async def _require(self, caller: Principal) -> None:
         try:
             require(caller, self._action)
         except Forbidden:
-            await audit_access(self._audit, route, caller, caller.tenant_id, self._action, "denied", "role")
+            await audit_access(self._audit, self._route, caller, caller.tenant_id, self._action, "denied", "role")
             raise
         if caller.tenant_id is None and not self._operators:
             raise Forbidden("This is done with a tenant's own credential.")
+
+    def _admission(self, caller: Principal, headers: Mapping[str, str]) -> AbstractAsyncContextManager[None]:
+        if self._admit is None or caller.tenant_id is None:
+            return nullcontext()
+        return self._admit(caller.tenant_id, headers)
+
+    async def _request(
+        self, caller: Principal, headers: Mapping[str, str], scope: Scope, receive: Receive
+    ) -> DirectRequest:
         body = await self._read(headers, receive)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        return DirectRequest(caller, headers, query, body, route, self._action, self._audit)
+        return DirectRequest(caller, headers, query, body, self._route, self._action, self._audit)
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         if declares_more(headers.get("content-length", "").encode("latin-1"), self._max_body_bytes):

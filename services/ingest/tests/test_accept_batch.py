@@ -279,6 +279,22 @@ async def test_too_much_in_flight_is_told_to_come_back(accept: AcceptBatch) -> N
         await accept(TENANT, [raw(event()) for _ in range(11)])
 
 
+async def test_a_large_batch_lets_others_have_their_turn(
+    log: MemoryLog, receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    book, drift = LedgerBook(log), DriftBook(MemoryDrift())
+    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, BatchLimits())
+    done: list[str] = []
+
+    async def send(name: str, count: int) -> None:
+        results = await accept(TENANT, [raw(event()) for _ in range(count)])
+        assert {result.status for result in results} == {Status.ACCEPTED}
+        done.append(name)
+
+    await asyncio.gather(send("large", 200), send("small", 1))
+    assert done == ["small", "large"]
+
+
 class SlowLog(MemoryLog):
     """Acknowledges when told to."""
 

@@ -37,6 +37,7 @@ from weir_ingest.adapters.quarantine_seal import QuarantineSeal, root_key
 from weir_ingest.adapters.valkey_answers import ValkeyAnswers
 from weir_ingest.adapters.valkey_quotas import ValkeyQuotas
 from weir_ingest.adapters.valkey_receipts import ValkeyReceipts
+from weir_ingest.admit_request import AdmitRequest
 from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
@@ -51,6 +52,7 @@ from weir_ingest.mend_refused import MendRefused
 from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import IngestSettings
 from weir_ingest.store_refused import StoreRefused
+from weir_ingest.tenant_turns import TenantTurns
 
 SERVICE = "ingest"
 
@@ -107,6 +109,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         )
         forget = ForgetRefused(store, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         quota = GrantQuota(ValkeyQuotas(valkey), quotas_by_plan(directory.tenant))
+        turns = TenantTurns(settings.limits)
         meter, audit = RequestMeter(side, SERVICE), AuditTrail(side, SERVICE)
         app = create_app(
             service=SERVICE,
@@ -136,6 +139,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             audit=audit,
             meter=meter,
             max_body_bytes=settings.limits.max_body_bytes,
+            admit=AdmitRequest(quota, turns, meter, method="POST", path=PATH),
         )
         server = GrpcServer(
             settings.listen.host,
@@ -143,7 +147,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     ingest_pb2_grpc.add_IngestServiceServicer_to_server,
-                    IngestServicer(accept, quota, read_receipt, authenticator, audit, settings.limits),
+                    IngestServicer(accept, quota, turns, read_receipt, authenticator, audit, settings.limits),
                 ),
                 partial(subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, IngestSubjectData(store, seal)),
             ],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from weir_common.credentials import TenantRecord
@@ -22,6 +23,7 @@ from weir_ingest.domain.quota import (
     Grant,
     Quota,
     fitting,
+    pause_until,
     seconds_until,
 )
 from weir_ingest.ports import QuotaStore
@@ -40,17 +42,29 @@ class _Hand:
     events: int = 0
     bytes: int = 0
     last: Draw | None = None
+    drawn_at: float = 0.0
+    alone: bool = False
+    """The last draw was from this instance's own buckets."""
+    paused_until: float = 0.0
+    paused: Grant | None = None
 
 
 class GrantQuota:
     """The use case. ``quota_of`` gives a tenant's quota now, so that a changed plan holds from the next request on.
 
     While the shared buckets do not answer, each instance deals from buckets of its own at the full rate: N instances then let
-    through N times as much, which is counted and logged, rather than nothing or everything.
+    through N times as much, which is counted and logged, rather than nothing or everything. They begin as the shared ones were
+    last seen: full ones would give a tenant that outruns its quota, and is why they answer late, what it has saved up again.
+
+    A tenant with nothing left is paused for a moment: `paused` says so without a question to anybody, so that its requests can
+    be refused before they are read. ``clock`` gives seconds from anywhere.
     """
 
-    def __init__(self, store: QuotaStore, quota_of: Callable[[TenantId], Quota]) -> None:
+    def __init__(
+        self, store: QuotaStore, quota_of: Callable[[TenantId], Quota], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._own = MemoryQuotas()
         self._quota_of = quota_of
         self._hands: OrderedDict[TenantId, _Hand] = OrderedDict()
@@ -71,7 +85,21 @@ class GrantQuota:
         taken = sum(sizes[:granted])
         hand.events -= granted
         hand.bytes -= taken
-        return self._grant(quota, hand, len(sizes), total, granted)
+        grant = self._grant(quota, hand, len(sizes), total - taken, granted, min(sizes[granted:], default=0))
+        if grant.pause_seconds:
+            hand.paused_until, hand.paused = self._clock() + grant.pause_seconds, grant
+        return grant
+
+    def paused(self, tenant_id: TenantId) -> Grant | None:
+        """What a tenant is told whose buckets were empty a moment ago; None: ask, there may be something."""
+        hand = self._hands.get(tenant_id)
+        if hand is None or hand.paused is None:
+            return None
+        rest = hand.paused_until - self._clock()
+        if rest <= 0:
+            hand.paused = None
+            return None
+        return replace(hand.paused, events=0, remaining=0, pause_seconds=rest)
 
     async def _draw(self, tenant_id: TenantId, quota: Quota, hand: _Hand, events: int, bytes_: int) -> None:
         want_events = max(events, math.ceil(quota.events_per_second * DRAW_SECONDS)) - hand.events
@@ -82,7 +110,12 @@ class GrantQuota:
         except RetryError as error:
             self._failures.add(1, {"weir.tenant.id": tenant_id})
             log.warning("the shared quota does not answer, this instance deals from its own", error=str(error))
+            if not hand.alone and hand.last is not None:
+                self._own.go_on_from(tenant_id, quota, hand.last, self._clock() - hand.drawn_at)
+            hand.alone = True
             drawn = await self._own.draw(*wish)
+        else:
+            hand.alone, hand.drawn_at = False, self._clock()
         hand.events += drawn.events
         hand.bytes += drawn.bytes
         hand.last = drawn
@@ -97,18 +130,24 @@ class GrantQuota:
         return hand
 
     @staticmethod
-    def _grant(quota: Quota, hand: _Hand, events: int, bytes_: int, granted: int) -> Grant:
+    def _grant(quota: Quota, hand: _Hand, events: int, refused_bytes: int, granted: int, smallest: int) -> Grant:
         last = hand.last
         assert last is not None
         remaining = hand.events + last.events_left
-        wait = 0
+        wait, pause = 0, 0.0
         if granted < events:
-            wait = seconds_until(events - granted - hand.events, bytes_ - hand.bytes - last.bytes_left, quota)
+            missing = (events - granted - hand.events, refused_bytes - hand.bytes - last.bytes_left)
+            wait = seconds_until(*missing, quota)
             if last.day_left == 0 and hand.events == 0:
                 wait = max(1, last.seconds_to_midnight)
+            # What was just drawn did not suffice. If anything is left, another request may still fit into it.
+            if hand.events == 0 and (last.events_left == 0 or last.day_left == 0):
+                pause = pause_until(*missing, quota)
+            elif hand.bytes + last.bytes_left < smallest:
+                pause = pause_until(0, missing[1], quota)
         elif last.day_left is not None:
             remaining = min(remaining, hand.events + last.day_left)
-        return Grant(granted, max(0, remaining), wait, quota.burst_events, math.ceil(BURST_SECONDS))
+        return Grant(granted, max(0, remaining), wait, quota.burst_events, math.ceil(BURST_SECONDS), pause)
 
 
 def quotas_by_plan(tenant: Callable[[TenantId], TenantRecord | None]) -> Callable[[TenantId], Quota]:

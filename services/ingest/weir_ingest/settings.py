@@ -18,6 +18,10 @@ class BatchLimits(Section):
     max_events_in_flight: int = Field(default=20_000, ge=1)
     max_batches_at_once: int = Field(default=32, ge=1)
     """At work; the others wait for their turn."""
+    max_bytes_in_company: int = Field(default=384 * 1_024, ge=1)
+    """Of one tenant's batches at work while others send, too, if they are more than two."""
+    max_waiting_of_a_tenant: int = Field(default=256, ge=1)
+    """Requests that wait for its own; more are told to come back at once."""
     turn_timeout_seconds: float = Field(default=2.0, gt=0)
     """After that it is kinder to say so than to go on waiting."""
     acknowledge_timeout_seconds: float = Field(default=5.0, gt=0)

@@ -16,6 +16,9 @@ from weir_common.privacy.ports import SubjectVault
 from weir_common.privacy.protect import protect
 from weir_common.telemetry import meter
 
+_EVENTS_A_STEP = 16
+"""After so many the others of the loop have their turn."""
+
 
 class TokenKeys(Protocol):
     """Makes a tenant's link tokens; `TenantKeys` is one. May raise `VaultUnavailable`."""
@@ -63,4 +66,9 @@ class ProtectEvents:
             # A rotation re-wrapped the tenant's keys and destroyed the older one while they were read: next time they open.
             self._failures.add(1)
             raise VaultUnavailable("the tenant's keys were rotated while they were read") from error
-        return [protect(event, own, subjects, tokens) for event, own in zip(events, identifiers, strict=True)]
+        protected: list[Event] = []
+        for event, own in zip(events, identifiers, strict=True):
+            if len(protected) % _EVENTS_A_STEP == _EVENTS_A_STEP - 1:
+                await asyncio.sleep(0)
+            protected.append(protect(event, own, subjects, tokens))
+        return protected

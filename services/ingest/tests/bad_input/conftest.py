@@ -41,6 +41,7 @@ from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import BatchLimits
+from weir_ingest.tenant_turns import TenantTurns
 
 TENANT = TenantId("shop")
 CALLER = Principal(TENANT, "key:1", "machine", frozenset({Role.INGEST}))
@@ -141,7 +142,7 @@ class Door:
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://weir", headers={"x-api-key": KEY}
         )
-        self.servicer = IngestServicer(accept, quota, read_receipt, keys, audit, LIMITS)
+        self.servicer = IngestServicer(accept, quota, TenantTurns(LIMITS), read_receipt, keys, audit, LIMITS)
 
     async def post(
         self,

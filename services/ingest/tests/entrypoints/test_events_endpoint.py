@@ -145,6 +145,7 @@ async def test_what_the_quota_has_no_room_for_is_throttled_and_told_when(edge: E
         "ratelimit-policy": '"events";q=3;w=10',
         "ratelimit": '"events";r=0;t=7',
         "Retry-After": "7",
+        "x-weir-pause": "500 shop",
     }
     none = await edge.post(batch(event()))
     assert (none.status, statuses(none), none.headers["Retry-After"]) == (429, ["throttled"], "4")

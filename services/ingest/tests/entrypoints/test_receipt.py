@@ -82,7 +82,7 @@ class CallContext:
 def servicer(read_receipt: ReadReceipt) -> IngestServicer:
     caller: Any = OneCaller()
     unused: Any = None
-    return IngestServicer(unused, unused, read_receipt, caller, unused, BatchLimits())
+    return IngestServicer(unused, unused, unused, read_receipt, caller, unused, BatchLimits())
 
 
 async def over_grpc(servicer: IngestServicer, event_id: str) -> ingest_pb2.GetReceiptResponse:

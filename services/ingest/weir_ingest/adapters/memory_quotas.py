@@ -32,6 +32,13 @@ class MemoryQuotas:
         self._buckets: dict[TenantId, _Bucket] = {}
         self.fail = False
 
+    def go_on_from(self, tenant_id: TenantId, quota: Quota, left: Draw, seconds_ago: float) -> None:
+        """The buckets stand as others stood so long ago, and have been filled since."""
+        now = self._clock()
+        then = now - seconds_ago
+        used = 0 if quota.events_per_day is None or left.day_left is None else quota.events_per_day - left.day_left
+        self._buckets[tenant_id] = _Bucket(left.events_left, left.bytes_left, then, int(then // _DAY_SECONDS), used)
+
     async def draw(self, tenant_id: TenantId, quota: Quota, events: int, bytes_: int) -> Draw:
         """See ``QuotaStore.draw``."""
         if self.fail:

@@ -17,6 +17,10 @@ BYTES_AN_EVENT = 16 * 1_024
 """Without a plan of its own a tenant may send as many bytes as so large events are."""
 SMALLEST_BURST_BYTES = 2 * 1_048_576
 """Above the largest event: what is saved up must at least suffice for one."""
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 0.5
+"""How long a tenant whose buckets are empty is refused unread. Short beside what the buckets hold, so that nothing that comes in
+meanwhile is lost to it, and so that another plan or another day holds at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Grant:
     retry_after_seconds: int
     limit: int
     window_seconds: int
+    pause_seconds: float = 0.0
+    """Not 0: nothing is left, and what comes before that is refused unread."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -81,5 +87,13 @@ def fitting(sizes: Sequence[int], events: int, bytes_: int) -> int:
 
 def seconds_until(missing_events: float, missing_bytes: float, quota: Quota) -> int:
     """Whole seconds, at least 1, until the buckets hold so much more."""
-    wait = max(missing_events / quota.events_per_second, missing_bytes / quota.bytes_per_second)
-    return max(1, math.ceil(wait))
+    return max(1, math.ceil(_wait(missing_events, missing_bytes, quota)))
+
+
+def pause_until(missing_events: float, missing_bytes: float, quota: Quota) -> float:
+    """Seconds until the buckets hold so much more, within the bounds of a pause."""
+    return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, _wait(missing_events, missing_bytes, quota)))
+
+
+def _wait(missing_events: float, missing_bytes: float, quota: Quota) -> float:
+    return max(missing_events / quota.events_per_second, missing_bytes / quota.bytes_per_second)

@@ -14,6 +14,7 @@ from weir_common.problems import FieldError, InvalidRequest
 from weir_common.telemetry import meter
 
 from weir_ingest.accept_batch import AcceptBatch, EventResult, Status, TenantMismatch
+from weir_ingest.admit_request import pause_header
 from weir_ingest.domain.bodies import events_of, require_events, sizes_of
 from weir_ingest.domain.compression import decompress
 from weir_ingest.domain.idempotency import ClaimState, KeptAnswer, check_key, digest_of, refuse
@@ -101,7 +102,7 @@ class EventsEndpoint:
         except TenantMismatch:
             await audit_mismatch(self._audit, request.caller, request.tenant_id, f"POST {PATH}")
             raise
-        return answer_of(results, grant)
+        return answer_of(results, grant, pause_header(request.tenant_id, grant))
 
 
 def _flag(query: Mapping[str, str], name: str, *, default: str = "false") -> bool:
@@ -115,13 +116,13 @@ def _flag(query: Mapping[str, str], name: str, *, default: str = "false") -> boo
     return _BOOLEANS[value]
 
 
-def answer_of(results: list[EventResult], grant: Grant) -> Answer:
-    """202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (none is valid)."""
+def answer_of(results: list[EventResult], grant: Grant, more: Mapping[str, str]) -> Answer:
+    """``more``: further headers. 202 when every event is on the log, 207 when some are, else 503 or 429 (send again) or 422 (none is valid)."""
     counts = dict.fromkeys(Status, 0)
     for result in results:
         counts[result.status] += 1
     good = sum(counts[status] for status in _GOOD)
-    headers = grant.headers
+    headers = {**grant.headers, **more}
     if counts[Status.THROTTLED]:
         headers["Retry-After"] = str(grant.retry_after_seconds)
     if good == len(results):

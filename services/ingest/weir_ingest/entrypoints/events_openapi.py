@@ -93,6 +93,9 @@ def batch_operation() -> dict[str, Any]:
             "Bodies: the native batch, CloudEvents 1.0 (structured, batched, or binary with `ce-` headers) or one event a "
             "line; plain, gzip or zstd. In a CloudEvent the data are the event, and the attributes fill in what the data "
             "leave out. Pointers in results are relative to the event.\n\n"
+            "A tenant whose quota is used up is refused unread for up to half a second at a time: a problem document with `Retry-After` "
+            "and the `RateLimit` headers instead of results. Such a request was not received, so its events are in no figure of the "
+            "ledger; nor does an `Idempotency-Key` get an answer by it.\n\n"
             "A consent that is `false` in the event's `privacy_settings` is a refusal: the receipt then says what was refused and "
             "which purposes do not get the event. One that is not stated refuses nothing."
         ),
@@ -151,7 +154,8 @@ def batch_operation() -> dict[str, Any]:
             ),
             "429": {
                 **_answer(
-                    "The tenant's quota is used up: send the events again after Retry-After",
+                    "The tenant's quota is used up: send the events again after Retry-After. "
+                    "Results if the events were read, a problem document if the request was refused unread",
                     429,
                     throttled=_example(_THROTTLED),
                 ),
@@ -162,7 +166,8 @@ def batch_operation() -> dict[str, Any]:
                 },
             },
             "503": _answer(
-                "The log does not acknowledge: send the request again after Retry-After",
+                "The log does not acknowledge, or (a problem document) more of the tenant's requests wait than can be done: "
+                "send the request again after Retry-After",
                 503,
                 unavailable=_example(_UNAVAILABLE),
             ),

@@ -22,6 +22,7 @@ from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ports import QuarantineStore, Seal
 from weir_ingest.read_receipt import ReadReceipt
 from weir_ingest.settings import BatchLimits
+from weir_ingest.tenant_turns import TenantTurns
 
 _MAX_EXPORTED = 100_000
 _STATUS = {
@@ -52,6 +53,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self,
         accept: AcceptBatch,
         quota: GrantQuota,
+        turns: TenantTurns,
         read_receipt: ReadReceipt,
         authenticator: Authenticator,
         audit: AuditTrail,
@@ -59,6 +61,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> None:
         self._accept = accept
         self._quota = quota
+        self._turns = turns
         self._read_receipt = read_receipt
         self._authenticator = authenticator
         self._audit = audit
@@ -94,18 +97,21 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             raise InvalidRequest("The batch is empty.", errors=[FieldError("/events", "at least one event", "none")])
         if len(events) > self._limits.max_events:
             raise PayloadTooLarge(f"A batch may hold at most {self._limits.max_events} events.")
-        grant = await self._quota(tenant_id, [len(event) for event in events], atomic=atomic)
-        try:
-            return await self._accept(
-                tenant_id,
-                list(events),
-                atomic=atomic,
-                granted=grant.events,
-                quarantine=not request.without_quarantine,
-            )
-        except TenantMismatch:
-            await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
-            raise
+        sizes = [len(event) for event in events]
+        async with self._turns.turn(tenant_id, sum(sizes)):
+            # The message is already read here, so each event gets its result; what a pause saves is the question to the shared buckets.
+            grant = self._quota.paused(tenant_id) or await self._quota(tenant_id, sizes, atomic=atomic)
+            try:
+                return await self._accept(
+                    tenant_id,
+                    list(events),
+                    atomic=atomic,
+                    granted=grant.events,
+                    quarantine=not request.without_quarantine,
+                )
+            except TenantMismatch:
+                await audit_mismatch(self._audit, caller, tenant_id, "grpc IngestService")
+                raise
 
     async def GetReceipt(  # noqa: N802 - the name is the protocol's
         self, request: ingest_pb2.GetReceiptRequest, context: grpc.aio.ServicerContext
