@@ -40,12 +40,10 @@ class CannotStart(Exception):
 
 
 class Precedence(IntEnum):
-    """Who gets the processor when it is short (ADR 17), as a niceness: five steps are a third of the weight, ten a ninth."""
+    """Who gets the processor when it is short (ADR 17), as a niceness: ten steps are a ninth of the weight."""
 
-    SHOPPER = 0
-    """What a shopper waits for: gateway, fraud, the credential check and their stores."""
-    SENDER = 5
-    """What a shop's machine waits for: ingest and the log."""
+    SOMEBODY = 0
+    """What a shopper or a shop's machine waits for: gateway, ingest, fraud, the credential check, the log and the stores."""
     NOBODY = 10
     """What nobody waits for."""
 
@@ -61,7 +59,7 @@ class Launch:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
-    precedence: Precedence = Precedence.SHOPPER
+    precedence: Precedence = Precedence.SOMEBODY
 
 
 class Component(ABC):

@@ -17,7 +17,6 @@ from weir_local.mesh import Mesh, python
 
 TRAINING_SECONDS = 300
 PRECEDENCE = {
-    "ingest": Precedence.SENDER,
     "anomaly": Precedence.NOBODY,
     "analytics": Precedence.NOBODY,
     "compliance": Precedence.NOBODY,
@@ -62,7 +61,7 @@ class WeirService(Component):
         return Launch(
             (python(), "-m", package_of(self.name)),
             environment_of(mesh, self.name),
-            precedence=PRECEDENCE.get(self.name, Precedence.SHOPPER),
+            precedence=PRECEDENCE.get(self.name, Precedence.SOMEBODY),
         )
 
     async def ready(self, mesh: Mesh) -> None:
