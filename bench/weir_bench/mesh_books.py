@@ -98,7 +98,7 @@ def imbalance(books: Mapping[str, Mapping[str, Any]]) -> int:
         for book in books.values()
         for minute in book["minutes"]
         for one in minute["differences"]
-        if one["place"] not in ("behind", "unanswered")
+        if one["place"] not in ("behind", "unanswered", "repeated")
     )
 
 

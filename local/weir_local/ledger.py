@@ -27,6 +27,7 @@ _MEANINGS = {
     "behind": "are on their way",
     "missing": "were not done: late by minutes, or lost",
     "unanswered": "are on the log, but their sender got no answer (it repeats them)",
+    "repeated": "are on the log since an earlier minute, and were sent again for want of an answer",
     "surplus": "took effect twice",
 }
 

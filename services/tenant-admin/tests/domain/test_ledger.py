@@ -59,3 +59,22 @@ def test_what_one_did_more_than_the_other_took_effect_twice() -> None:
 def test_while_one_is_short_the_others_surplus_is_not_judged_but_the_minute_is() -> None:
     minute = judged({"accepted": 10}, {"a": Done(12), "b": Done(9)})
     assert (found(minute), minute.balanced) == ([(Place.UNANSWERED, 2, "a"), (Place.MISSING, -1, "b")], False)
+
+
+@pytest.mark.parametrize("young", [True, False])
+def test_what_was_sent_again_a_minute_later_is_harmless(young: bool) -> None:
+    """Two of ten were on the log since the minute before, where they show as unanswered; each consumer dropped them here."""
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 3, 1)}, young=young)
+    assert (found(minute), minute.balanced) == ([(Place.REPEATED, -2, "")], True)
+
+
+def test_a_repeat_explains_no_more_than_itself() -> None:
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 2)})
+    assert (found(minute), minute.balanced) == ([(Place.REPEATED, -2, ""), (Place.MISSING, -1, "b")], False)
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(8)})
+    assert (found(minute), minute.balanced) == ([(Place.MISSING, -2, "a"), (Place.MISSING, -2, "b")], False)
+
+
+def test_repeats_within_their_minute_are_no_difference() -> None:
+    minute = judged({"accepted": 10}, {"a": Done(10, 4), "b": Done(10, 4)})
+    assert (found(minute), minute.balanced) == ([], True)

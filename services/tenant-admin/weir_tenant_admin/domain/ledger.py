@@ -6,6 +6,8 @@ A difference is told by where it lies:
 - ``missing``    a consumer has not done all of a minute that is settled: it is late by minutes, or events were lost,
 - ``unanswered`` every consumer did the same number more than was answered for: ingest died between the log's
                  acknowledgement and its answer. The senders repeat those, and get duplicates. Nothing is wrong,
+- ``repeated``   every consumer did less than was answered for, by as many as it dropped as repeats: those events are on the log
+                 since an earlier minute, unanswered then, and were sent again. Nothing is wrong,
 - ``surplus``    a consumer did more than the others: events took effect twice.
 """
 
@@ -28,10 +30,11 @@ class Place(StrEnum):
     BEHIND = "behind"
     MISSING = "missing"
     UNANSWERED = "unanswered"
+    REPEATED = "repeated"
     SURPLUS = "surplus"
 
 
-HARMLESS = frozenset({Place.BEHIND, Place.UNANSWERED})
+HARMLESS = frozenset({Place.BEHIND, Place.UNANSWERED, Place.REPEATED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ def balance(
     accepted = fates.get(ACCEPTED, 0)
     done = {name: consumers.get(name, Done()) for name in sorted({*expected, *consumers})}
     over = {name: one.events - accepted for name, one in done.items()}
+    # A repeat bears the minute of its own acceptance, and its first copy, which took effect, an earlier one.
+    repeated = max(0, min((min(-over[name], one.duplicates) for name, one in done.items()), default=0))
+    if repeated:
+        differences.append(Difference(Place.REPEATED, -repeated))
+        over = {name: difference + repeated for name, difference in over.items()}
     unanswered = max(0, min(over.values(), default=0))
     if unanswered:
         differences.append(Difference(Place.UNANSWERED, unanswered))
