@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,14 +93,21 @@ def lost(books: Mapping[str, Mapping[str, Any]], accepted: Mapping[str, int]) ->
 
 
 def imbalance(books: Mapping[str, Mapping[str, Any]]) -> int:
-    """Events by which the books differ, harmless differences left out."""
-    return sum(
-        abs(one["events"])
-        for book in books.values()
-        for minute in book["minutes"]
-        for one in minute["differences"]
-        if one["place"] not in ("behind", "unanswered", "repeated")
-    )
+    """Events by which the books differ, harmless differences left out.
+
+    What is told as repeated must be on the log unanswered, too: more of it than that would hide a loss.
+    """
+    return sum(_imbalance(book) for book in books.values())
+
+
+def _imbalance(book: Mapping[str, Any]) -> int:
+    places: Counter[str] = Counter()
+    for minute in book["minutes"]:
+        for one in minute["differences"]:
+            places[one["place"]] += abs(one["events"])
+    unexplained = max(0, places.pop("repeated", 0) - places.pop("unanswered", 0))
+    del places["behind"]
+    return unexplained + places.total()
 
 
 async def archived(mesh: Mesh, tenants: Sequence[str], accepted: Mapping[str, int], seconds: float) -> int:

@@ -60,7 +60,7 @@ async def books_of(gateway: Gateway, shop: Any) -> dict[str, int]:
         answer = await gateway.client.get("/api/v2/ops/ledger", headers=shop.headers)
         document = answer.json()
         places = {one["place"] for minute in document["minutes"] for one in minute["differences"]}
-        if places <= {"unanswered", "repeated"}:
+        if places <= {"unanswered"}:
             break
         await asyncio.sleep(0.5)
     assert document["balanced"], document
