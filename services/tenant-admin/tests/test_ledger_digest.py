@@ -11,7 +11,7 @@ import pytest
 from weir_common.postgres import as_tenant, postgres_pool
 from weir_tenant_admin.adapters.postgres_ledger import RECEIVED, PostgresLedger, add_to_ledger
 from weir_tenant_admin.domain.ledger import Done
-from weir_tenant_admin.read_ledger import CONSUMERS, balanced_sides
+from weir_tenant_admin.read_ledger import CONSUMERS, balanced_minutes
 from weir_tenant_admin.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -27,6 +27,7 @@ MINUTES: list[tuple[bool, Mapping[str, int], Mapping[str, Done]]] = [
     (False, {"accepted": 10}, {name: Done(10) for name in CONSUMERS[1:]}),
     (False, {"accepted": 10}, {**ALL, "fraud.score": Done(9)}),
     (False, {"accepted": 10}, {name: Done(11) for name in CONSUMERS}),
+    (False, {"accepted": 10}, {name: Done(9, 1) for name in CONSUMERS}),
     (False, {"accepted": 10}, {**ALL, "another.consumer": Done(11)}),
     (False, {}, ALL),
     (False, {"invalid": 1}, {"fraud.score": Done(1)}),
@@ -65,9 +66,13 @@ async def test_even_is_what_has_no_difference(pool: asyncpg.Pool, new_tenant_id:
     assert {side.minute: side for side in digest.uneven} == {
         minute: side for minute, side in sides.items() if minute not in even
     }
+    later = FIRST + timedelta(hours=1)
     for minute in even:
-        assert not balanced_sides(sides[minute], FIRST + timedelta(hours=1)).differences
+        assert not balanced_minutes([sides[minute]], later)[0].differences
     for side in digest.uneven:
-        assert balanced_sides(side, FIRST + timedelta(hours=1)).differences
+        assert balanced_minutes([side], later)[0].differences
+    # Those that are even have no part in how the others are judged.
+    judged = {minute.minute: minute for minute in balanced_minutes(sides.values(), later)}
+    assert [judged[side.minute] for side in digest.uneven] == balanced_minutes(digest.uneven, later)
     assert (await ledger.digest(tenant, FIRST + timedelta(hours=1), CONSUMERS)).even == []
     assert await ledger.forget(tenant, FIRST + timedelta(hours=1), limit=1_000) > 0

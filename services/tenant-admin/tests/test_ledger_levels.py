@@ -130,6 +130,19 @@ async def test_what_was_never_answered_for_is_no_loss_and_hides_none() -> None:
     assert shown(found["durability"]) == ("missed", 19, 20)
 
 
+async def test_what_was_not_answered_for_and_came_again_later_is_no_loss() -> None:
+    week = timedelta(days=7)
+    again = LedgerSides(NOW - week, 10, {"accepted": 10}, dict.fromkeys(CONSUMERS, Done(8, 2)))
+    # Longer ago than the report looks back.
+    first = minute(week + timedelta(hours=20), lake=12, fraud=12, rules=12, books=12)
+    found = await indicators(first, again, timeframe=week)
+    assert shown(found["durability"]) == ("met", 10, 10)
+    assert shown(found["correctness"]) == ("met", 1, 1)
+    found = await indicators(again, timeframe=week)
+    assert shown(found["durability"]) == ("missed", 8, 10)
+    assert shown(found["correctness"]) == ("missed", 0, 1)
+
+
 async def test_the_timeframe_is_kept() -> None:
     found = await indicators(minute(LATE), minute(timedelta(hours=30), lake=1), timeframe=timedelta(hours=1))
     assert shown(found["durability"]) == ("met", 10, 10)

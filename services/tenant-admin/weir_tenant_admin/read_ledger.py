@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from weir_common.ids import TenantId
 
 from weir_tenant_admin.domain.ledger import Done, Minute, balance
-from weir_tenant_admin.ports import Clock, LedgerSides, LedgerSource
+from weir_tenant_admin.ports import Clock, LedgerDigests, LedgerSides, LedgerSource
 
 CONSUMERS = ("analytics.books", "analytics.lake.events", "anomaly.rules", "fraud.score")
 """Those that must deal with every accepted event."""
+REPEATED_WITHIN = timedelta(days=1)
+"""So long an event that was not answered for may come again: the window of duplicates (ADR 19)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,16 @@ class Books:
 class ReadLedger:
     """The use case."""
 
-    def __init__(self, source: LedgerSource, clock: Clock) -> None:
+    def __init__(self, source: LedgerSource, digests: LedgerDigests, clock: Clock) -> None:
         self._source = source
+        self._digests = digests
         self._clock = clock
 
     async def __call__(self, tenant_id: TenantId, length: timedelta) -> Books:
         """Minutes without any event are left out."""
         now = self._clock()
         since = (now - length).replace(second=0, microsecond=0)
-        minutes = [balanced_sides(sides, now) for sides in await self._source.sides(tenant_id, since)]
+        minutes = await self._minutes(tenant_id, since, now)
         fates: Counter[str] = Counter()
         done: dict[str, Done] = {}
         for minute in minutes:
@@ -60,7 +63,47 @@ class ReadLedger:
         received = sum(minute.received for minute in minutes)
         return Books(tenant_id, since, now, minutes, received, dict(fates), done)
 
+    async def _minutes(self, tenant_id: TenantId, since: datetime, now: datetime) -> list[Minute]:
+        sides = await self._source.sides(tenant_id, since)
+        minutes = balanced_minutes(sides, now)
+        if not any(minute.unexplained_repeats for minute in minutes):
+            return minutes
+        # Rare, so the day before is read for it alone.
+        digest = await self._digests.digest(tenant_id, since - REPEATED_WITHIN, CONSUMERS)
+        earlier = [side for side in digest.uneven if side.minute < since]
+        return balanced_minutes([*earlier, *sides], now)[len(earlier) :]
 
-def balanced_sides(sides: LedgerSides, now: datetime) -> Minute:
-    """The two sides of a minute beside each other."""
-    return balance(sides.minute, sides.received, sides.fates, sides.consumers, expected=CONSUMERS, now=now)
+
+def balanced_minutes(sides: Iterable[LedgerSides], now: datetime) -> list[Minute]:
+    """The two sides of each minute beside each other. Ascending; minutes in which nothing is amiss may be left out."""
+    minutes: list[Minute] = []
+    unanswered: dict[datetime, int] = {}
+    """By minute, ascending: events that were not answered for and have not come again."""
+    for side in sides:
+        unanswered = {
+            minute: events
+            for minute, events in unanswered.items()
+            if side.minute - minute <= REPEATED_WITHIN and events
+        }
+        minute = balance(
+            side.minute,
+            side.received,
+            side.fates,
+            side.consumers,
+            expected=CONSUMERS,
+            now=now,
+            unanswered_before=sum(unanswered.values()),
+        )
+        _take(unanswered, minute.repeated)
+        if minute.unanswered:
+            unanswered[side.minute] = minute.unanswered
+        minutes.append(minute)
+    return minutes
+
+
+def _take(unanswered: dict[datetime, int], repeated: int) -> None:
+    """The oldest first."""
+    for minute, events in list(unanswered.items()):
+        taken = min(events, repeated)
+        repeated -= taken
+        unanswered[minute] = events - taken

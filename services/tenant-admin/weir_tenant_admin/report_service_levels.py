@@ -32,7 +32,7 @@ from weir_tenant_admin.domain.service_levels import (
     whole_minute_counts,
 )
 from weir_tenant_admin.ports import Clock, LedgerDigest, LedgerDigests, ServiceLevelSource
-from weir_tenant_admin.read_ledger import CONSUMERS, balanced_sides
+from weir_tenant_admin.read_ledger import CONSUMERS, REPEATED_WITHIN, balanced_minutes
 
 FRAUD_ROUTES = ("/api/v2/ml/inference/fraud",)
 VISIBLE_IN = "analytics"
@@ -114,7 +114,8 @@ class ServiceLevelReport:
         requests = await self._source.request_minutes(tenant_id, earliest, routes=None, fast_within="5s")
         fraud = await self._source.request_minutes(tenant_id, earliest, routes=FRAUD_ROUTES, fast_within="50ms")
         freshness = await self._source.freshness_minutes(tenant_id, earliest, VISIBLE_IN)
-        books = await self._ledger.digest(tenant_id, earliest, CONSUMERS)
+        # What was repeated in the first of these minutes is explained by those before them.
+        books = await self._ledger.digest(tenant_id, earliest - REPEATED_WITHIN, CONSUMERS)
         latency = await self._source.latency_histogram(tenant_id, since, routes=None)
         fraud_latency = await self._source.latency_histogram(tenant_id, since, routes=FRAUD_ROUTES)
         indicators = await asyncio.to_thread(_indicators, requests, fraud, freshness, books, since, now)
@@ -130,7 +131,7 @@ def _indicators(
     now: datetime,
 ) -> list[Indicator]:
     even = (BooksMinute(minute, acknowledged, acknowledged, balanced=True) for minute, acknowledged in books.even)
-    uneven = (judged(balanced_sides(sides, now), now) for sides in books.uneven)
+    uneven = (judged(minute, now) for minute in balanced_minutes(books.uneven, now))
     minutes = settled((*even, *uneven), now)
     return [
         request_indicator(AVAILABILITY, requests, since, now),

@@ -12,11 +12,16 @@ EXPECTED = ("a", "b")
 
 
 def judged(
-    fates: dict[str, int], consumers: dict[str, Done], *, received: int | None = None, young: bool = False
+    fates: dict[str, int],
+    consumers: dict[str, Done],
+    *,
+    received: int | None = None,
+    young: bool = False,
+    unanswered_before: int = 0,
 ) -> Minute:
     now = MINUTE + (timedelta(seconds=30) if young else SETTLED_AFTER)
     total = sum(fates.values()) if received is None else received
-    return balance(MINUTE, total, fates, consumers, expected=EXPECTED, now=now)
+    return balance(MINUTE, total, fates, consumers, expected=EXPECTED, now=now, unanswered_before=unanswered_before)
 
 
 def found(minute: Minute) -> list[tuple[Place, int, str]]:
@@ -64,15 +69,24 @@ def test_while_one_is_short_the_others_surplus_is_not_judged_but_the_minute_is()
 @pytest.mark.parametrize("young", [True, False])
 def test_what_was_sent_again_a_minute_later_is_harmless(young: bool) -> None:
     """Two of ten were on the log since the minute before, where they show as unanswered; each consumer dropped them here."""
-    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 3, 1)}, young=young)
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 3, 1)}, young=young, unanswered_before=2)
     assert (found(minute), minute.balanced) == ([(Place.REPEATED, -2, "")], True)
+    assert (minute.repeated, minute.unexplained_repeats) == (2, 0)
 
 
 def test_a_repeat_explains_no_more_than_itself() -> None:
-    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 2)})
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(7, 2)}, unanswered_before=9)
     assert (found(minute), minute.balanced) == ([(Place.REPEATED, -2, ""), (Place.MISSING, -1, "b")], False)
-    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(8)})
+    minute = judged({"accepted": 10}, {"a": Done(8, 2), "b": Done(8)}, unanswered_before=9)
     assert (found(minute), minute.balanced) == ([(Place.MISSING, -2, "a"), (Place.MISSING, -2, "b")], False)
+
+
+@pytest.mark.parametrize(("young", "place"), [(True, Place.BEHIND), (False, Place.MISSING)])
+def test_what_each_consumer_dropped_as_a_repeat_of_nothing_is_lost(young: bool, place: Place) -> None:
+    """Three were dropped, and one at most can be the repeat of an event that was not answered for: two new ones are gone."""
+    minute = judged({"accepted": 10}, {"a": Done(7, 3), "b": Done(7, 3)}, young=young, unanswered_before=1)
+    assert found(minute) == [(Place.REPEATED, -1, ""), (place, -2, "a"), (place, -2, "b")]
+    assert (minute.balanced, minute.unexplained_repeats) == (young, 2)
 
 
 def test_repeats_within_their_minute_are_no_difference() -> None:

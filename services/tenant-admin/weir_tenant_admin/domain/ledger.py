@@ -6,8 +6,9 @@ A difference is told by where it lies:
 - ``missing``    a consumer has not done all of a minute that is settled: it is late by minutes, or events were lost,
 - ``unanswered`` every consumer did the same number more than was answered for: ingest died between the log's
                  acknowledgement and its answer. The senders repeat those, and get duplicates. Nothing is wrong,
-- ``repeated``   every consumer did less than was answered for, by as many as it dropped as repeats: those events are on the log
-                 since an earlier minute, unanswered then, and were sent again. Nothing is wrong,
+- ``repeated``   every consumer did less than was answered for, by as many as it dropped as repeats, and at least as many events of
+                 earlier minutes are unanswered: those were sent again. Nothing is wrong. Repeats that no unanswered event
+                 explains are missing like any others: a consumer that takes a new event for a repeat loses it,
 - ``surplus``    a consumer did more than the others: events took effect twice.
 """
 
@@ -69,6 +70,18 @@ class Minute:
     fates: Mapping[str, int]
     consumers: Mapping[str, Done]
     differences: Sequence[Difference] = field(default_factory=tuple)
+    unexplained_repeats: int = 0
+    """What would be ``repeated`` if more events of earlier minutes were known to be unanswered."""
+
+    @property
+    def unanswered(self) -> int:
+        """Events that every consumer has done and nobody was answered for."""
+        return sum(one.events for one in self.differences if one.place is Place.UNANSWERED and not one.consumer)
+
+    @property
+    def repeated(self) -> int:
+        """Events that were unanswered in an earlier minute."""
+        return -sum(one.events for one in self.differences if one.place is Place.REPEATED)
 
     @property
     def balanced(self) -> bool:
@@ -84,8 +97,10 @@ def balance(
     *,
     expected: Sequence[str],
     now: datetime,
+    unanswered_before: int = 0,
 ) -> Minute:
-    """Compare the two sides. ``expected``: the consumers that must deal with every accepted event."""
+    """Compare the two sides. ``expected``: the consumers that must deal with every accepted event; ``unanswered_before``: how many
+    events of earlier minutes are unanswered and have not come again yet."""
     differences: list[Difference] = []
     without_fate = received - sum(fates.values())
     if without_fate:
@@ -94,7 +109,8 @@ def balance(
     done = {name: consumers.get(name, Done()) for name in sorted({*expected, *consumers})}
     over = {name: one.events - accepted for name, one in done.items()}
     # A repeat bears the minute of its own acceptance, and its first copy, which took effect, an earlier one.
-    repeated = max(0, min((min(-over[name], one.duplicates) for name, one in done.items()), default=0))
+    repeats = max(0, min((min(-over[name], one.duplicates) for name, one in done.items()), default=0))
+    repeated = min(repeats, unanswered_before)
     if repeated:
         differences.append(Difference(Place.REPEATED, -repeated))
         over = {name: difference + repeated for name, difference in over.items()}
@@ -110,4 +126,4 @@ def balance(
             # While another is short it cannot be told whether it will find as many; the one that is short is told anyway.
             place = Place.UNANSWERED if somebody_is_short else Place.SURPLUS
             differences.append(Difference(place, difference - unanswered, name))
-    return Minute(minute, received, dict(fates), done, tuple(differences))
+    return Minute(minute, received, dict(fates), done, tuple(differences), repeats - repeated)

@@ -148,7 +148,8 @@ def judged(minute: Minute, now: datetime) -> BooksMinute:
     acknowledged = minute.fates.get(ACCEPTED, 0)
     witnesses = (ARCHIVE,) if now - minute.minute >= ARCHIVED_AFTER else tuple(minute.consumers)
     found = max((minute.consumers[name].events for name in witnesses if name in minute.consumers), default=0)
-    return BooksMinute(minute.minute, acknowledged, min(found, acknowledged), minute.balanced)
+    # A repeat's first copy is there, in the minute of its own acceptance.
+    return BooksMinute(minute.minute, acknowledged, min(found + minute.repeated, acknowledged), minute.balanced)
 
 
 def settled(minutes: Iterable[BooksMinute], now: datetime) -> list[BooksMinute]:
