@@ -41,7 +41,26 @@ from weir_bench.tenants import make_tenants
 TENANTS = 50
 BATCH = 100
 DECISIONS = 10
-SWEEP = (500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000, 12_500, 15_000, 20_000)
+WARM_UP_RATE = 500
+SWEEP = (
+    250,
+    500,
+    750,
+    1_000,
+    1_250,
+    1_500,
+    2_000,
+    2_500,
+    3_000,
+    4_000,
+    5_000,
+    6_000,
+    8_000,
+    10_000,
+    12_500,
+    15_000,
+    20_000,
+)
 STEP_SECONDS = 20
 STEADY_SECONDS = 300
 STEADY_SHARE = 0.8
@@ -109,8 +128,8 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         shop = (await make_tenants(gateway, 1))[0]
         run = Run(gateway, mesh, tenants)
         before = await log_end(mesh)
-        print(f"warming up: {SWEEP[0]} events/s for {STEP_SECONDS} s", flush=True)
-        await run.offer("warm-up", SWEEP[0], STEP_SECONDS)
+        print(f"warming up: {WARM_UP_RATE} events/s for {STEP_SECONDS} s", flush=True)
+        await run.offer("warm-up", WARM_UP_RATE, STEP_SECONDS)
         await _drained(mesh)
 
         knee, sweep = 0.0, []
@@ -122,7 +141,8 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
             knee = rate
         await _drained(mesh)
 
-        steady = max(1.0, knee * STEADY_SHARE)
+        # Without a step that holds there is no knee to stand below: the first is shown at length as it is.
+        steady = (knee or steps[0]) * STEADY_SHARE
         print(f"steady: {steady:g} events/s for {steady_seconds:g} s", flush=True)
         memory = resident_bytes(mesh)
         probe_stop = asyncio.Event()
@@ -271,7 +291,7 @@ def main() -> None:
     parser.add_argument(
         "--rates",
         type=lambda text: tuple(int(rate) for rate in text.split(",")),
-        default=SWEEP[1:],
+        default=SWEEP,
         help="steps of the sweep, events/s",
     )
     given = parser.parse_args()
