@@ -132,17 +132,19 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         await run.offer("warm-up", WARM_UP_RATE, STEP_SECONDS)
         await _drained(mesh)
 
-        knee, sweep = 0.0, []
+        knee, keeps_up, sweep = 0.0, 0.0, []
         for rate in steps:
             step = await _step(run, rate)
             sweep.append(step)
-            if not step["sustained"]:
+            if not step["keeps_up"]:
                 break
-            knee = rate
+            keeps_up = rate
+            if step["sustained"]:
+                knee = rate
         await _drained(mesh)
 
-        # Without a step that holds there is no knee to stand below: the first is shown at length as it is.
-        steady = (knee or steps[0]) * STEADY_SHARE
+        # Where even one batch alone takes longer than an ack may, the mesh is shown at length below the rate that it keeps up with.
+        steady = (knee or keeps_up or steps[0]) * STEADY_SHARE
         print(f"steady: {steady:g} events/s for {steady_seconds:g} s", flush=True)
         memory = resident_bytes(mesh)
         probe_stop = asyncio.Event()
@@ -175,7 +177,8 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
     visible_p99 = quantile(visible, 0.99)
     measures = [
         Measure("mesh_rate", knee, "events/s", ">= 10000", knee >= 10_000, f"highest step at which all is answered, ack p99 < {ACK_BOUND_SECONDS} s and lag < {LAG_BOUND_SECONDS} s"),
-        Measure("steady_rate", round(report.accepted / report.seconds, 1), "events/s", "reported", True, f"accepted over {report.seconds:g} s at {STEADY_SHARE:.0%} of the knee"),
+        Measure("keeps_up_rate", keeps_up, "events/s", "reported", True, f"the same without the bound of the acks: batches of {BATCH} events, {BATCH * 7} KB each"),
+        Measure("steady_rate", round(report.accepted / report.seconds, 1), "events/s", "reported", True, f"accepted over {report.seconds:g} s at {STEADY_SHARE:.0%} of {knee or keeps_up:g}"),
         Measure("ack_p99", report.batches.p99, "s", "<= 0.1", 0 < report.batches.p99 <= ACK_BOUND_SECONDS, f"a batch of {BATCH} from its intended sending, at the steady rate"),
         Measure("lag_at_end", steady_lag, "s", f"<= {LAG_BOUND_SECONDS:g}", steady_lag <= LAG_BOUND_SECONDS, "greatest lag of fraud, anomaly and analytics at the end of the steady run"),
         Measure("ingest_only_rate", alone, "events/s", ">= 20000", alone >= 20_000, "highest step of the door alone: gateway, ingest, log, receipts; consumers held still"),
@@ -211,14 +214,14 @@ async def _step(run: Run, rate: float) -> dict[str, Any]:
     report, used = await run.offer(f"{rate:g}", rate, STEP_SECONDS)
     lag = await lag_seconds(run.mesh)
     answered = sum(report.fates.values())
-    good = not report.errors and report.fates.get("unavailable", 0) == 0
-    sustained = good and report.batches.p99 < ACK_BOUND_SECONDS and lag < LAG_BOUND_SECONDS
+    keeps_up = not report.errors and report.fates.get("unavailable", 0) == 0 and lag < LAG_BOUND_SECONDS
+    sustained = keeps_up and report.batches.p99 < ACK_BOUND_SECONDS
     total = round(sum(used.values()) / max(1, answered) * 1e6)
     print(
-        f"  {rate:>6g}/s  ack p50 {report.batches.p50 * 1e3:6.1f} ms  p99 {report.batches.p99 * 1e3:7.1f} ms  lag {lag:4.1f} s  CPU {total:5} us an event  {'sustained' if sustained else 'not sustained'}",
+        f"  {rate:>6g}/s  ack p50 {report.batches.p50 * 1e3:6.1f} ms  p99 {report.batches.p99 * 1e3:7.1f} ms  lag {lag:4.1f} s  CPU {total:5} us an event  {'sustained' if sustained else 'keeps up, acks too slow' if keeps_up else 'not sustained'}",
         flush=True,
     )
-    return {"rate": rate, "sustained": sustained, "lag": lag, "cpu_us_per_event": total, "batches": msgspec.to_builtins(report.batches), "fates": report.fates, "errors": report.errors}  # fmt: skip
+    return {"rate": rate, "sustained": sustained, "keeps_up": keeps_up, "lag": lag, "cpu_us_per_event": total, "batches": msgspec.to_builtins(report.batches), "fates": report.fates, "errors": report.errors}  # fmt: skip
 
 
 async def _door_alone(run: Run, steps: Sequence[int]) -> float:
