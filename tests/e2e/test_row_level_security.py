@@ -34,6 +34,21 @@ async def test_every_other_table_says_why_it_has_no_tenant(superuser: asyncpg.Co
     assert [row["name"] for row in rows if not (row["remark"] or "").startswith("no tenant data")] == []
 
 
+async def test_the_planner_cannot_take_a_new_tenant_for_a_tiny_one(superuser: asyncpg.Connection) -> None:
+    """Where several indexes lead with the tenant, a tenant that is not in the statistics makes them all look as good as the key."""
+    rows = await superuser.fetch(
+        "SELECT n.nspname || '.' || c.relname AS name, a.attstattarget AS target, count(*) AS indexes, "
+        "EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = c.oid AND s.staattnum = a.attnum) AS has_statistics "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
+        "JOIN pg_index i ON i.indrelid = c.oid AND i.indkey[0] = a.attnum "
+        "WHERE n.nspname = ANY($1) GROUP BY c.oid, n.nspname, c.relname, a.attnum, a.attstattarget HAVING count(*) > 1",
+        SCHEMAS,
+    )
+    assert {"fraud.decision", "anomaly.finding"} <= {row["name"] for row in rows}
+    assert [row["name"] for row in rows if row["target"] != 0 or row["has_statistics"]] == []
+
+
 async def test_application_roles_neither_own_nor_bypass(superuser: asyncpg.Connection) -> None:
     rows = await superuser.fetch(
         "SELECT rolname, rolsuper, rolbypassrls, "

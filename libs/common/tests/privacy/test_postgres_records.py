@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from weir_common.ids import TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import tenant_transaction
@@ -124,21 +125,34 @@ async def test_a_vault_on_the_servers_opens_and_needs_its_root_key(
             await opened.vault.find(tenant_id, [user("ann")])
 
 
+@pytest.mark.parametrize("connects", ["early", "late"])
+@pytest.mark.parametrize("analysed", ["never", "before it came", "while it grew"])
 async def test_a_batch_reads_no_more_rows_than_it_asks_for(
-    pool: asyncpg.Pool, postgres: PostgresSettings, tenant_id: TenantId
+    pool: asyncpg.Pool, postgres: PostgresSettings, tenant_id: TenantId, analysed: str, connects: str
 ) -> None:
-    """On one connection from the first subject on: a plan that was made for an empty table stays for a while."""
-    connection = await asyncpg.connect(postgres.dsn.get_secret_value(), timeout=5, command_timeout=10)
+    """Whatever the planner believes: it makes a plan while the table is empty and keeps it for a while; or, on a new connection or
+    after an ANALYZE, one for a tenant of which it knows nothing, though that has thousands of customers by then."""
+    connection = await _connected(postgres.dsn)
+    owner = await _connected(postgres.owner_dsn)
     added = "SELECT count(*) FROM vault.add_subjects($1, $2, $3, $4, $5)"
     rows_read = (
         "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'vault.subject'::regclass"
     )
     asked = 40
     try:
-        for _ in range(60):
-            indexes = [os.urandom(32) for _ in range(asked)]
-            columns = (indexes, [index.hex() for index in indexes], 1, [os.urandom(40) for _ in indexes])
+        if analysed == "before it came":
+            # There must be others, or the planner knows nothing of anybody.
+            for number in range(20):
+                await connection.fetchval(added, f"{tenant_id}-{number}", *_subjects(asked))
+            await owner.execute("ANALYZE vault.subject")
+        for number in range(60):
+            columns = _subjects(asked)
             assert await connection.fetchval(added, tenant_id, *columns) == asked
+            if analysed == "while it grew" and number == 5:
+                await owner.execute("ANALYZE vault.subject")
+        if connects == "late":
+            await connection.close(timeout=5)
+            connection = await _connected(postgres.dsn)
         async with connection.transaction():
             before = await connection.fetchval(rows_read)
             assert await connection.fetchval(added, tenant_id, *columns) == asked
@@ -146,3 +160,13 @@ async def test_a_batch_reads_no_more_rows_than_it_asks_for(
             assert asked <= await connection.fetchval(rows_read) - before <= 2 * asked
     finally:
         await connection.close(timeout=5)
+        await owner.close(timeout=5)
+
+
+async def _connected(dsn: SecretStr) -> asyncpg.Connection:
+    return await asyncpg.connect(dsn.get_secret_value(), timeout=5, command_timeout=30)
+
+
+def _subjects(count: int) -> tuple[list[bytes], list[str], int, list[bytes]]:
+    indexes = [os.urandom(32) for _ in range(count)]
+    return indexes, [index.hex() for index in indexes], 1, [os.urandom(40) for _ in indexes]

@@ -110,8 +110,9 @@ class PostgresRecords:
     async def subject(self, tenant_id: TenantId, subject_id: SubjectId) -> SubjectRecord | None:
         async with _answering(), tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             row = await connection.fetchrow(
+                # By the expression of `subject_by_id`: see migration 0004.
                 "SELECT blind_index, subject_id, epoch, wrapped_key FROM vault.subject "
-                "WHERE tenant_id = $1 AND subject_id = $2",
+                "WHERE tenant_id || '' = $1 AND subject_id = $2",
                 tenant_id,
                 subject_id,
             )
@@ -120,7 +121,7 @@ class PostgresRecords:
     async def erase(self, tenant_id: TenantId, subject_id: SubjectId) -> bool:
         async with _answering(), tenant_transaction(self._pool, tenant_id) as connection:
             done = await connection.execute(
-                "DELETE FROM vault.subject WHERE tenant_id = $1 AND subject_id = $2", tenant_id, subject_id
+                "DELETE FROM vault.subject WHERE tenant_id || '' = $1 AND subject_id = $2", tenant_id, subject_id
             )
             if _count(done) == 0:
                 return False
@@ -189,7 +190,7 @@ class PostgresRecords:
         async with _answering(), tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             return bool(
                 await connection.fetchval(
-                    "SELECT EXISTS (SELECT 1 FROM vault.subject WHERE tenant_id = $1 AND epoch = $2) "
+                    "SELECT EXISTS (SELECT 1 FROM vault.subject WHERE tenant_id || '' = $1 AND epoch = $2) "
                     "OR EXISTS (SELECT 1 FROM vault.tenant_key WHERE tenant_id = $1 AND epoch = $2)",
                     tenant_id,
                     epoch,
@@ -227,7 +228,8 @@ async def _rewrap_subjects(
     rewrapped: Callable[[int, bytes], tuple[int, bytes]],
 ) -> int:
     rows = await connection.fetch(
-        "SELECT blind_index, epoch, wrapped_key FROM vault.subject WHERE tenant_id = $1 AND epoch < $2 "
+        # By the expression of `subject_by_epoch`: see migration 0004.
+        "SELECT blind_index, epoch, wrapped_key FROM vault.subject WHERE tenant_id || '' = $1 AND epoch < $2 "
         "LIMIT $3 FOR UPDATE SKIP LOCKED",
         tenant_id,
         before_epoch,
