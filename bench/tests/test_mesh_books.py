@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from weir_bench.mesh_books import imbalance, lost
+from weir_bench.mesh_books import greatest_lag, imbalance, lost
+from weir_common.kafka.topics import EVENTS
 
 
 def book(*differences: tuple[str, int], **done: int) -> dict[str, Any]:
@@ -39,3 +40,21 @@ def test_what_one_tenant_was_not_answered_for_explains_nothing_of_anothers() -> 
 
 def test_what_a_consumer_did_too_much_does_not_make_up_for_what_another_lost() -> None:
     assert lost({"shop": book(fraud=9, anomaly=12)}, {"shop": 10}) == 1
+
+
+def test_the_lag_is_that_of_the_slowest_partition_of_the_events() -> None:
+    name = "weir_consumer_time_lag_seconds"
+    page = (
+        f"# TYPE {name} gauge\n"
+        f'{name}{{messaging_destination_name="{EVENTS}",messaging_destination_partition_id="0"}} 0.0\n'
+        f'{name}{{messaging_destination_name="{EVENTS}",messaging_destination_partition_id="1"}} 1.25\n'
+        f'{name}{{messaging_destination_name="weir.fraud.decisions.v1",messaging_destination_partition_id="0"}} 60.0\n'
+    )
+    assert greatest_lag("fraud", page) == 1.25
+
+
+@pytest.mark.parametrize("suffix", ["_bucket", "_count"])
+def test_a_page_without_the_lag_is_not_one_without_lag(suffix: str) -> None:
+    page = f'weir_consumer_time_lag_seconds{suffix}{{messaging_destination_name="{EVENTS}"}} 116.0\n'
+    with pytest.raises(LookupError, match="fraud tells no weir_consumer_time_lag_seconds"):
+        greatest_lag("fraud", page)

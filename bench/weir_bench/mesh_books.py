@@ -29,15 +29,19 @@ async def lag_seconds(mesh: Mesh) -> float:
         pages = await asyncio.gather(
             *(client.get(f"http://127.0.0.1:{mesh.port(f'{service}-http')}/metrics") for service in CONSUMERS)
         )
-    return max(
-        (
-            float(line.rsplit(" ", 1)[1])
-            for page in pages
-            for line in page.text.splitlines()
-            if line.startswith("weir_consumer_time_lag_seconds{") and EVENTS in line
-        ),
-        default=0.0,
-    )
+    return max(greatest_lag(service, page.text) for service, page in zip(CONSUMERS, pages, strict=True))
+
+
+def greatest_lag(service: str, page: str) -> float:
+    """Of the partitions of the events, from a page of metrics. `LookupError` if the page has none: it is not taken for no lag."""
+    lags = [
+        float(line.rsplit(" ", 1)[1])
+        for line in page.splitlines()
+        if line.startswith("weir_consumer_time_lag_seconds{") and f'"{EVENTS}"' in line
+    ]
+    if not lags:
+        raise LookupError(f"{service} tells no weir_consumer_time_lag_seconds of {EVENTS}")
+    return max(lags)
 
 
 async def log_end(mesh: Mesh) -> int:

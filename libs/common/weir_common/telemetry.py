@@ -21,7 +21,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -134,6 +134,18 @@ def statement_spans_if_sampled() -> Iterator[None]:
         yield
 
 
+def latency_views() -> list[View]:
+    """Buckets for histograms of seconds. For histograms only: a gauge of that name would become one, and its value be lost."""
+    return [
+        View(
+            instrument_type=Histogram,
+            instrument_name=pattern,
+            aggregation=ExplicitBucketHistogramAggregation(boundaries=LATENCY_BUCKETS_SECONDS),
+        )
+        for pattern in ("*.duration", "*.latency", "*.lag")
+    ]
+
+
 @asynccontextmanager
 async def setup_telemetry(settings: TelemetrySettings, service: str, version: str = "0.1.0") -> AsyncIterator[None]:
     """Install the process-wide providers and take them down again within two seconds, collector dead or alive."""
@@ -156,13 +168,7 @@ async def setup_telemetry(settings: TelemetrySettings, service: str, version: st
     meter_provider = MeterProvider(
         resource=resource,
         metric_readers=[PrometheusMetricReader()],
-        views=[
-            View(
-                instrument_name=pattern,
-                aggregation=ExplicitBucketHistogramAggregation(boundaries=LATENCY_BUCKETS_SECONDS),
-            )
-            for pattern in ("*.duration", "*.latency", "*.lag")
-        ],
+        views=latency_views(),
     )
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)

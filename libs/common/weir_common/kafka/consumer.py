@@ -123,7 +123,19 @@ class _Partition:
     window: DuplicateWindow
     end_offset: int = 0
     last_timestamp_ms: int | None = None
+    """Of the last record that was applied."""
+    at_end_ms: int | None = None
+    """When nothing waited, last."""
     moved_at: float = field(default_factory=time.monotonic)
+
+    def waits_since_ms(self) -> int | None:
+        """When the oldest record that waits was appended, at the earliest; None when none waits or nothing is known yet.
+
+        It came after the last that was applied, and after the end was reached: after a quiet night the first record is not a night old.
+        """
+        if self.end_offset <= self.position:
+            return None
+        return max((known for known in (self.last_timestamp_ms, self.at_end_ms) if known is not None), default=None)
 
 
 @dataclass
@@ -594,6 +606,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer = self._consumer
         if consumer is None or not self._partitions:
             return
+        asked_ms = time.time_ns() // 1_000_000
         async with asyncio.timeout(self._kafka.request_timeout_seconds):
             ends = await consumer.end_offsets(list(self._partitions))
         tallies, self._tallies = self._tallies, defaultdict(_Tally)
@@ -601,10 +614,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         now_ms = time.time_ns() // 1_000_000
         for index, (where, owned) in enumerate(list(self._partitions.items())):
             owned.end_offset = ends.get(where, owned.end_offset)
-            waiting = owned.end_offset > owned.position
-            if not waiting:
+            if owned.end_offset <= owned.position:
                 owned.moved_at = time.monotonic()
-            lag_seconds = max(0.0, (now_ms - (owned.last_timestamp_ms or now_ms)) / 1000) if waiting else 0.0
+                owned.at_end_ms = asked_ms
+            since_ms = owned.waits_since_ms()
+            lag_seconds = 0.0 if since_ms is None else max(0.0, (now_ms - since_ms) / 1000)
             self._metrics.lag(where, lag_seconds, max(0, owned.end_offset - owned.position))
             progress = ConsumerProgress(
                 service=self.service,
@@ -615,7 +629,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 position=owned.position,
                 end_offset=owned.end_offset,
                 reported_at_ms=now_ms,
-                position_timestamp_ms=owned.last_timestamp_ms if waiting else None,
+                position_timestamp_ms=since_ms,
                 # Counts are of the whole consumer; they ride on one of the reports, so that a sum is right.
                 tenants={
                     str(tenant): TenantProgress(tally.applied, tally.duplicates, tally.busy_seconds)
