@@ -26,3 +26,16 @@ def test_it_came_after_the_last_that_was_applied_and_after_the_end_was_reached(
 ) -> None:
     partition = _Partition(1, position, DuplicateWindow(), 10, last_applied, at_end)
     assert partition.waits_since_ms() == expected
+
+
+def test_that_nothing_waited_is_known_as_of_the_moment_at_which_the_log_was_asked() -> None:
+    partition = _Partition(1, 10, DuplicateWindow(), 12, EVENING)
+    partition.was_at_end(11, MORNING)
+    partition.was_at_end(None, MORNING)
+    partition.was_at_end(10, None)
+    assert partition.waits_since_ms() == EVENING
+    partition.was_at_end(10, MORNING)
+    assert partition.waits_since_ms() == MORNING
+    # An older answer, read later.
+    partition.was_at_end(10, EVENING)
+    assert partition.waits_since_ms() == MORNING

@@ -125,7 +125,7 @@ class _Partition:
     last_timestamp_ms: int | None = None
     """Of the last record that was applied."""
     at_end_ms: int | None = None
-    """When nothing waited, last."""
+    """When nothing waited, as far as is known."""
     moved_at: float = field(default_factory=time.monotonic)
 
     def waits_since_ms(self) -> int | None:
@@ -136,6 +136,11 @@ class _Partition:
         if self.end_offset <= self.position:
             return None
         return max((known for known in (self.last_timestamp_ms, self.at_end_ms) if known is not None), default=None)
+
+    def was_at_end(self, end: int | None, when_ms: int | None) -> None:
+        """The log ended at ``end`` when it was asked at ``when_ms``; that nothing waited then is noted if it is so."""
+        if end is not None and when_ms is not None and self.position >= end:
+            self.at_end_ms = max(self.at_end_ms or 0, when_ms)
 
 
 @dataclass
@@ -228,11 +233,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._batch_size.filled(sum(len(messages) for messages in fetched.values()))
                 if fetched:
                     await self._apply(fetched, stop)
+                self._note_ends(consumer)
         finally:
             reporter.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reporter
             await close_client(consumer.stop, client=self._group)
+
+    def _note_ends(self, consumer: AIOKafkaConsumer) -> None:
+        """Each answer to a fetch says where the log ended then: more often than the reports ask, which is only every two seconds."""
+        for where in consumer.assignment() & self._partitions.keys():
+            self._partitions[where].was_at_end(consumer.highwater(where), consumer.last_poll_timestamp(where))
 
     async def _start(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         for delay in _backoff(_RETRY_LIMIT_SECONDS):
@@ -614,9 +625,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         now_ms = time.time_ns() // 1_000_000
         for index, (where, owned) in enumerate(list(self._partitions.items())):
             owned.end_offset = ends.get(where, owned.end_offset)
+            owned.was_at_end(owned.end_offset, asked_ms)
             if owned.end_offset <= owned.position:
                 owned.moved_at = time.monotonic()
-                owned.at_end_ms = asked_ms
             since_ms = owned.waits_since_ms()
             lag_seconds = 0.0 if since_ms is None else max(0.0, (now_ms - since_ms) / 1000)
             self._metrics.lag(where, lag_seconds, max(0, owned.end_offset - owned.position))
