@@ -42,6 +42,10 @@ def test_what_a_consumer_did_too_much_does_not_make_up_for_what_another_lost() -
     assert lost({"shop": book(fraud=9, anomaly=12)}, {"shop": 10}) == 1
 
 
+def test_books_in_which_nobody_did_anything_have_lost_all() -> None:
+    assert lost({"shop": book()}, {"shop": 10}) == 10
+
+
 def test_the_lag_is_that_of_the_slowest_partition_of_the_events() -> None:
     name = "weir_consumer_time_lag_seconds"
     page = (

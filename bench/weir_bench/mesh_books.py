@@ -80,7 +80,7 @@ async def settled_ledgers(
 
 
 def _done(book: Mapping[str, Any], accepted: int) -> bool:
-    consumers = book["consumers"].values()
+    consumers = _consumers(book)
     places = {one["place"] for minute in book["minutes"] for one in minute["differences"]}
     return "behind" not in places and (
         accepted == 0 or all(one["applied"] + one["quarantined"] >= accepted for one in consumers)
@@ -92,8 +92,13 @@ def lost(books: Mapping[str, Mapping[str, Any]], accepted: Mapping[str, int]) ->
     return sum(
         max(0, accepted.get(tenant, 0) - done["applied"] - done["quarantined"])
         for tenant, book in books.items()
-        for done in book["consumers"].values()
+        for done in _consumers(book)
     )
+
+
+def _consumers(book: Mapping[str, Any]) -> list[Mapping[str, int]]:
+    """What each did. Books in which nobody did anything are not books in which nothing is missing."""
+    return list(book["consumers"].values()) or [{"applied": 0, "quarantined": 0}]
 
 
 def imbalance(books: Mapping[str, Mapping[str, Any]]) -> int:

@@ -74,7 +74,18 @@ const (
 	maxWorkers = 2000
 )
 
+// endWithParent ends the program when whoever started it has ended, however that was: nobody would read the reports, and the
+// load would go on beside the next measurement.
+func endWithParent() {
+	parent := os.Getppid()
+	for os.Getppid() == parent {
+		time.Sleep(time.Second)
+	}
+	os.Exit(1)
+}
+
 func main() {
+	go endWithParent()
 	if len(os.Args) != 2 {
 		fail(fmt.Errorf("usage: weir-load PLAN.json"))
 	}
