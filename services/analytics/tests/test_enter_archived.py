@@ -37,7 +37,7 @@ class MemoryArchive:
 
     def count(self, ranges: Mapping[int, tuple[int, int]], since: Microseconds) -> Mapping[tuple[TenantId, str], int]:
         return Counter(
-            (one.tenant_id, one.accepted_minute)
+            (one.tenant_id, minute_text(one.accepted_at))
             for one in self.records
             if one.partition in ranges
             and ranges[one.partition][0] <= one.offset < ranges[one.partition][1]
@@ -103,7 +103,9 @@ def tally(records: Sequence[ArchivedRecord], repeats: Sequence[ArchivedRecord] =
 
 
 def expected(archive: MemoryArchive) -> Counter[tuple[str, str]]:
-    return Counter((one.tenant_id, one.accepted_minute) for one in archive.records if one.tenant_id != UNKNOWN_TENANT)
+    return Counter(
+        (one.tenant_id, minute_text(one.accepted_at)) for one in archive.records if one.tenant_id != UNKNOWN_TENANT
+    )
 
 
 STEPS = st.lists(

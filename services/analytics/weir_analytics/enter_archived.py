@@ -28,7 +28,7 @@ from weir_common.ledger import Counts, counts_record
 from weir_common.telemetry import meter
 
 from weir_analytics.domain.event import microseconds
-from weir_analytics.ports import Archive, ArchivedRecord, ArchiveEntries
+from weir_analytics.ports import MINUTE, Archive, ArchivedRecord, ArchiveEntries, minute_text
 
 log = structlog.get_logger(__name__)
 
@@ -53,11 +53,11 @@ class ArchiveTally:
 
     def add(self, archived: Collection[ArchivedRecord], duplicates: Collection[ArchivedRecord]) -> None:
         for place, records in enumerate((archived, duplicates)):
-            for (tenant_id, minute), count in Counter(
-                (record.tenant_id, record.accepted_minute) for record in records
-            ).items():
+            # A minute is written out once, and not for each of its records.
+            minutes = Counter((record.tenant_id, record.accepted_at // MINUTE) for record in records)
+            for (tenant_id, minute), count in minutes.items():
                 if tenant_id != UNKNOWN_TENANT:
-                    self._counts.setdefault((tenant_id, minute), [0, 0, 0])[place] += count
+                    self._counts.setdefault((tenant_id, minute_text(minute * MINUTE)), [0, 0, 0])[place] += count
 
 
 class EnterArchived:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from weir_common.ids import TenantId
@@ -15,7 +15,7 @@ from weir_common.ledger import MINUTE_LENGTH
 
 from weir_analytics.domain.dashboard import CounterRow, Freshness, SketchRow
 from weir_analytics.domain.event import moment
-from weir_analytics.domain.facts import Microseconds, Purchase
+from weir_analytics.domain.facts import MICROSECONDS, Microseconds, Purchase
 from weir_analytics.domain.rollup import Cell
 from weir_analytics.domain.sessions import Activity, DeviceSession
 from weir_analytics.domain.sketches.codec import Sketch
@@ -117,14 +117,12 @@ class ArchivedRecord(msgspec.Struct, frozen=True, gc=False):
     refused: str | None = None
     """The consents that its subject refused, as `weir_common.consent` writes them; None for none."""
 
-    @property
-    def accepted_minute(self) -> str:
-        """As the ledger writes it."""
-        return minute_text(self.accepted_at)
+
+MINUTE: Final = 60 * MICROSECONDS
 
 
 def minute_text(at: Microseconds) -> str:
-    """`2026-11-25T10:30`, UTC."""
+    """`2026-11-25T10:30`, UTC, as the ledger writes it."""
     return moment(at).isoformat()[:MINUTE_LENGTH]
 
 

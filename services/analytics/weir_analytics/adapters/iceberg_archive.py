@@ -42,7 +42,7 @@ from weir_common.ids import TenantId
 from weir_analytics.domain.event import microseconds, moment
 from weir_analytics.domain.facts import MICROSECONDS, Microseconds
 from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced, ArchiveUnavailable
-from weir_analytics.ports import ArchivedRecord, ArchiveState, minute_text
+from weir_analytics.ports import MINUTE, ArchivedRecord, ArchiveState, minute_text
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +101,6 @@ COMPRESSION_LEVEL: Final = 1
 """Of zstd, on 7 KB events: level 1 costs half the CPU of level 3 for a tenth more bytes."""
 
 _DAY: Final = 86_400 * MICROSECONDS
-_MINUTE: Final = 60 * MICROSECONDS
 
 
 def open_catalogue(dsn: str, warehouse_uri: str) -> SqlCatalog:
@@ -210,7 +209,7 @@ class IcebergArchive:
         )
         counts: Counter[tuple[TenantId, str]] = Counter()
         for batch in scan.to_arrow_batch_reader():
-            minutes = pc.divide(batch["accepted_at"].cast(pa.int64()), _MINUTE)
+            minutes = pc.divide(batch["accepted_at"].cast(pa.int64()), MINUTE)
             for partition, (first, end) in ranges.items():
                 mine = pc.and_(
                     pc.equal(batch["partition"], partition),
@@ -219,7 +218,7 @@ class IcebergArchive:
                 part = pa.table({"tenant": batch["tenant_id"], "minute": minutes}).filter(mine)
                 grouped = part.group_by(["tenant", "minute"]).aggregate([([], "count_all")])
                 for row in grouped.to_pylist():
-                    counts[TenantId(row["tenant"]), minute_text(row["minute"] * _MINUTE)] += row["count_all"]
+                    counts[TenantId(row["tenant"]), minute_text(row["minute"] * MINUTE)] += row["count_all"]
         return counts
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
