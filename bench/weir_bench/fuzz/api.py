@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
+from weir_ingest.domain.idempotency import MAX_KEY_LENGTH
 from weir_local import certificates
 from weir_local.demo.api import Gateway
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
@@ -201,9 +202,9 @@ def _try(target: Target, session: requests.Session, case: Any, tally: Tally) -> 
 
 
 def _settle_headers(headers: Any) -> None:
-    """A key of its own for each request, since they differ; and no coding that the body is not in."""
+    """A key of its own for each request, since they differ, where it had a good one; and no coding that the body is not in."""
     for name in [*headers]:
-        if name.lower() == "idempotency-key" and headers[name]:
+        if name.lower() == "idempotency-key" and 1 <= len(str(headers[name])) <= MAX_KEY_LENGTH:
             headers[name] = uuid.uuid4().hex
         if name.lower() == "content-encoding" and headers[name] in ("gzip", "zstd"):
             headers[name] = "identity"
