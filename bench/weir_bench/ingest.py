@@ -132,14 +132,14 @@ async def _main(steady_seconds: float, steps: Sequence[int]) -> bool:
         await run.offer("warm-up", WARM_UP_RATE, STEP_SECONDS)
         await _drained(mesh)
 
-        knee, keeps_up, sweep = 0.0, 0.0, []
+        knee, keeps_up, sweep = 0.0, 0.0, list[dict[str, Any]]()
         for rate in steps:
             step = await _step(run, rate)
             sweep.append(step)
             if not step["keeps_up"]:
                 break
             keeps_up = rate
-            if step["sustained"]:
+            if all(one["sustained"] for one in sweep):
                 knee = rate
         await _drained(mesh)
 
