@@ -134,7 +134,7 @@ async def test_what_was_not_answered_for_and_came_again_later_is_no_loss() -> No
     week = timedelta(days=7)
     again = LedgerSides(NOW - week, 10, {"accepted": 10}, dict.fromkeys(CONSUMERS, Done(8, 2)))
     # Longer ago than the report looks back.
-    first = minute(week + timedelta(hours=20), lake=12, fraud=12, rules=12, books=12)
+    first = minute(week + timedelta(minutes=10), lake=12, fraud=12, rules=12, books=12)
     found = await indicators(first, again, timeframe=week)
     assert shown(found["durability"]) == ("met", 10, 10)
     assert shown(found["correctness"]) == ("met", 1, 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from weir_common.ids import TenantId
 from weir_tenant_admin.domain.ledger import Done
-from weir_tenant_admin.ports import LedgerDigest, LedgerSides
+from weir_tenant_admin.ports import LedgerSides
 from weir_tenant_admin.read_ledger import CONSUMERS, ReadLedger
 from weir_tenant_admin.watch_ledger import LedgerWatch
 
@@ -30,9 +30,6 @@ class Books:
         consumers = dict.fromkeys(CONSUMERS, Done(10)) | {"fraud.score": Done(self.done)}
         return [LedgerSides(NOW - timedelta(minutes=10), 10, {"accepted": 10}, consumers)]
 
-    async def digest(self, tenant_id: TenantId, since: datetime, consumers: Sequence[str]) -> LedgerDigest:
-        raise AssertionError("no event came again")
-
 
 class Gauge:
     def __init__(self) -> None:
@@ -44,7 +41,7 @@ class Gauge:
 
 async def test_the_gauge_follows_the_books_of_tenants_with_entries() -> None:
     books, gauge = Books(), Gauge()
-    watch = LedgerWatch(ReadLedger(books, books, lambda: NOW))
+    watch = LedgerWatch(ReadLedger(books, lambda: NOW))
     watch._gauge = gauge  # type: ignore[assignment]
     await watch.look()
     assert books.asked == []

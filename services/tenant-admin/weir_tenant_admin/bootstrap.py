@@ -145,7 +145,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         forget = ForgetMinutes(
             lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()], [service_levels, books], utc_now
         )
-        read_ledger = ReadLedger(books, books, utc_now)
+        read_ledger = ReadLedger(books, utc_now)
         watch = LedgerWatch(read_ledger)
         app.include_router(http_ledger.ledger_router(read_ledger, store))
         cluster = _cluster(settings)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from weir_common.ids import TenantId
+from weir_common.kafka.window import WINDOW_SECONDS
 
 from weir_tenant_admin.domain.ledger import Done, Minute, balance
-from weir_tenant_admin.ports import Clock, LedgerDigests, LedgerSides, LedgerSource
+from weir_tenant_admin.ports import Clock, LedgerSides, LedgerSource
 
 CONSUMERS = ("analytics.books", "analytics.lake.events", "anomaly.rules", "fraud.score")
 """Those that must deal with every accepted event."""
-REPEATED_WITHIN = timedelta(days=1)
-"""So long an event that was not answered for may come again: the window of duplicates (ADR 19)."""
+REPEATED_WITHIN = timedelta(seconds=WINDOW_SECONDS)
+"""An event that was not answered for may have come again for so long: the window in which consumers drop repeats. Later one takes
+effect twice, and is no repeat in the books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,17 @@ class Books:
 class ReadLedger:
     """The use case."""
 
-    def __init__(self, source: LedgerSource, digests: LedgerDigests, clock: Clock) -> None:
+    def __init__(self, source: LedgerSource, clock: Clock) -> None:
         self._source = source
-        self._digests = digests
         self._clock = clock
 
     async def __call__(self, tenant_id: TenantId, length: timedelta) -> Books:
         """Minutes without any event are left out."""
         now = self._clock()
         since = (now - length).replace(second=0, microsecond=0)
-        minutes = await self._minutes(tenant_id, since, now)
+        # What came again in the first of these minutes is explained by those before them.
+        sides = await self._source.sides(tenant_id, since - REPEATED_WITHIN)
+        minutes = [minute for minute in balanced_minutes(sides, now) if minute.minute >= since]
         fates: Counter[str] = Counter()
         done: dict[str, Done] = {}
         for minute in minutes:
@@ -62,16 +65,6 @@ class ReadLedger:
                 )
         received = sum(minute.received for minute in minutes)
         return Books(tenant_id, since, now, minutes, received, dict(fates), done)
-
-    async def _minutes(self, tenant_id: TenantId, since: datetime, now: datetime) -> list[Minute]:
-        sides = await self._source.sides(tenant_id, since)
-        minutes = balanced_minutes(sides, now)
-        if not any(minute.unexplained_repeats for minute in minutes):
-            return minutes
-        # Rare, so the day before is read for it alone.
-        digest = await self._digests.digest(tenant_id, since - REPEATED_WITHIN, CONSUMERS)
-        earlier = [side for side in digest.uneven if side.minute < since]
-        return balanced_minutes([*earlier, *sides], now)[len(earlier) :]
 
 
 def balanced_minutes(sides: Iterable[LedgerSides], now: datetime) -> list[Minute]:

@@ -70,8 +70,6 @@ class Minute:
     fates: Mapping[str, int]
     consumers: Mapping[str, Done]
     differences: Sequence[Difference] = field(default_factory=tuple)
-    unexplained_repeats: int = 0
-    """What would be ``repeated`` if more events of earlier minutes were known to be unanswered."""
 
     @property
     def unanswered(self) -> int:
@@ -126,4 +124,4 @@ def balance(
             # While another is short it cannot be told whether it will find as many; the one that is short is told anyway.
             place = Place.UNANSWERED if somebody_is_short else Place.SURPLUS
             differences.append(Difference(place, difference - unanswered, name))
-    return Minute(minute, received, dict(fates), done, tuple(differences), repeats - repeated)
+    return Minute(minute, received, dict(fates), done, tuple(differences))
