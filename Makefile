@@ -118,6 +118,10 @@ bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/be
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.receipts
 
+.PHONY: bench-yardstick
+bench-yardstick: setup ## What a bare prototype takes on this machine, beside what it took where the bounds were set; writes .weir/bench/yardstick.json
+	@$(BIN)/python -m weir_bench.yardstick
+
 .PHONY: chaos-ingest
 chaos-ingest: setup ## Kill, hold and cut off every part while clients send, on a mesh of its own; writes .weir/chaos/ingest.json
 	@export WEIR_STATE_DIR="$(CHAOS_STATE)"; trap '$(BIN)/weir down --purge >/dev/null' EXIT; \

@@ -80,6 +80,14 @@ class PhaseReport(msgspec.Struct, frozen=True):
         return self.fates.get("accepted", 0)
 
 
+class Target(msgspec.Struct, frozen=True):
+    """Where the load goes, by which authority it is trusted, and where programs are cached."""
+
+    cache: Path
+    url: str
+    authority: Path
+
+
 def template(folder: Path) -> Path:
     """The sample event with the places that the generator fills."""
     document: dict[str, Any] = json.loads(TEMPLATE.read_text())
@@ -102,9 +110,18 @@ def template(folder: Path) -> Path:
 async def offer(
     mesh: Mesh, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[PhaseReport]:
+    """Through a mesh's gateway; see `offer_to`."""
+    gateway = Target(mesh.cache, f"https://localhost:{mesh.port('gateway-https')}", certificates.ca(mesh).certificate)
+    async for report in offer_to(gateway, plan, folder, on_phase):
+        yield report
+
+
+async def offer_to(
+    target: Target, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[PhaseReport]:
     """Run the phases one after another; ``on_phase`` hears the name of each as it begins. Raises RuntimeError if the program fails."""
-    file = _write(mesh, plan, folder)
-    program = await cached_program(mesh.cache, GoProgram("weir-load", MODULE))
+    file = _write(target, plan, folder)
+    program = await cached_program(target.cache, GoProgram("weir-load", MODULE))
     process = await asyncio.create_subprocess_exec(
         str(program), str(file), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=_LINE_LIMIT
     )
@@ -125,15 +142,15 @@ async def offer(
         file.unlink(missing_ok=True)
 
 
-def _write(mesh: Mesh, plan: Plan, folder: Path) -> Path:
+def _write(target: Target, plan: Plan, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "plan.json"
     file.write_bytes(
         msgspec.json.encode(
             {
                 **msgspec.structs.asdict(plan),
-                "url": f"https://localhost:{mesh.port('gateway-https')}",
-                "ca": str(certificates.ca(mesh).certificate),
+                "url": target.url,
+                "ca": str(target.authority),
                 "template": str(template(folder)),
             }
         )

@@ -27,13 +27,13 @@ STATEMENT_SECONDS: Final = 30
 
 
 @contextmanager
-def servers(state: Path, *, keep: bool) -> Iterator[Mesh]:
-    """Kafka and PostgreSQL, started fresh; ended and deleted at the end, also after Ctrl-C."""
+def servers(state: Path, *, keep: bool, only: str = "postgres,kafka") -> Iterator[Mesh]:
+    """Kafka and PostgreSQL, or what is named, started fresh; ended and deleted at the end, also after Ctrl-C."""
     mesh = Mesh.at(state, default_cache_directory(os.environ))
     _weir(mesh, DOWN_SECONDS, "down", "--purge")
     shutil.rmtree(state, ignore_errors=True)
     try:
-        _weir(mesh, UP_SECONDS, "up", "--only", "postgres,kafka")
+        _weir(mesh, UP_SECONDS, "up", "--only", only)
         yield mesh
     finally:
         if not keep:

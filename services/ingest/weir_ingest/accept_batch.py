@@ -50,7 +50,7 @@ from weir_ingest.settings import BatchLimits
 
 log = structlog.get_logger(__name__)
 
-_EVENTS_A_STEP = 16
+_EVENTS_A_STEP = 2
 """After so many the others of the loop have their turn: a batch of a thousand would keep them waiting for a fifth of a second."""
 
 

@@ -16,7 +16,7 @@ from weir_common.privacy.ports import SubjectVault
 from weir_common.privacy.protect import protect
 from weir_common.telemetry import meter
 
-_EVENTS_A_STEP = 16
+_EVENTS_A_STEP = 2
 """After so many the others of the loop have their turn."""
 
 
