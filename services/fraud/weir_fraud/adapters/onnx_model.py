@@ -21,7 +21,7 @@ from weir_fraud.errors import ExplanationError, ModelMissing
 
 
 class OnnxModel:
-    """Both runtimes work on one thread and release the interpreter's lock; a row takes about 0.4 ms, nearly all of it TreeSHAP."""
+    """Both runtimes work on one thread and release the interpreter's lock; a row takes about 0.3 ms, most of it TreeSHAP."""
 
     def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession, booster: lightgbm.Booster) -> None:
         self._card = card
