@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 from weir_local import privileges
-from weir_local.mesh import default_cache_directory, program
+from weir_local.components import postgres
+from weir_local.mesh import Mesh, default_cache_directory, program
 from weir_local.processes import Identity, Processes
 
 pytestmark = pytest.mark.integration
@@ -86,6 +88,23 @@ def test_ports_and_secrets_survive_down(make_checkout: Any) -> None:
     after = json.loads((checkout.state / "ports.json").read_text())
     assert {name: after[name] for name in before} == before
     assert checkout.states() == {"postgres": "running", "valkey": "running"}
+
+
+def test_a_new_database_has_its_log_written_ahead(make_checkout: Any) -> None:
+    """Else commits stand still for each new file of the log."""
+    checkout = make_checkout("one")
+    checkout.run("up", "--only", "postgres")
+
+    async def files_ahead() -> int:
+        mesh = Mesh.at(checkout.state, default_cache_directory(os.environ))
+        connection = await postgres._connect(mesh, "weir")
+        try:
+            written = "SELECT count(*) FROM pg_ls_waldir() WHERE name > pg_walfile_name(pg_current_wal_lsn())"
+            return int(await connection.fetchval(written))
+        finally:
+            await connection.close(timeout=5)
+
+    assert asyncio.run(files_ahead()) >= postgres.LOG_SEGMENTS_AHEAD - 1
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -163,6 +163,9 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.retention.hours=168
 log.segment.bytes=134217728
+# Left to itself the system writes half a minute of the log at once, and every commit of PostgreSQL, on the same disk, waits for it.
+log.flush.interval.ms=1000
+log.flush.scheduler.interval.ms=500
 # Index files are created at this size, sparse, two per partition.
 log.index.size.max.bytes=2097152
 message.max.bytes=2097152

@@ -203,6 +203,8 @@ def _servers() -> dict[str, Any]:
                 "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": "1",
                 "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
                 "KAFKA_MESSAGE_MAX_BYTES": "2097152",
+                "KAFKA_LOG_FLUSH_INTERVAL_MS": "1000",
+                "KAFKA_LOG_FLUSH_SCHEDULER_INTERVAL_MS": "500",
                 "KAFKA_LOG_DIRS": "/var/lib/kafka/data",
                 "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
             },
