@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import uvicorn
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,12 +56,16 @@ def application(servers: str, topic: str) -> Starlette:
 
     async def take(request: Request) -> Response:
         waiting, results = [], []
-        for raw in batches.decode(await request.body()).events:
-            event = events.decode(raw)
-            results.append(_Accepted(str(event.event_metadata.event_id)))
-            waiting.append(await producer[0].send(topic, bytes(raw), key=event.tenant_id.encode()))
-        for one in waiting:
-            await one
+        try:
+            for raw in batches.decode(await request.body()).events:
+                event = events.decode(raw)
+                results.append(_Accepted(str(event.event_metadata.event_id)))
+                waiting.append(await producer[0].send(topic, bytes(raw), key=event.tenant_id.encode()))
+            for one in waiting:
+                await one
+        except KafkaError:
+            # More than it can do is where the sweep ends; nobody needs a traceback of it.
+            return Response(status_code=503)
         return Response(msgspec.json.encode({"results": results}), 202, media_type="application/json")
 
     return Starlette(routes=[Route(PATH, take, methods=["POST"])], lifespan=opened)
