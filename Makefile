@@ -119,7 +119,7 @@ bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/be
 	@$(BIN)/python -m weir_bench.receipts
 
 .PHONY: bench-yardstick
-bench-yardstick: setup ## What a bare prototype takes on this machine, beside what it took where the bounds were set; writes .weir/bench/yardstick.json
+bench-yardstick: setup ## What a bare prototype takes on this machine, beside what a like one took where the bounds were set; writes .weir/bench/yardstick.json
 	@$(BIN)/python -m weir_bench.yardstick
 
 .PHONY: chaos-ingest

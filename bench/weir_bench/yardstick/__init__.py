@@ -1,1 +1,1 @@
-"""What a bare prototype costs on this machine: the yardstick by which the bounds were set, measured where they are judged."""
+"""What decoding and appending alone cost on this machine, beside what a like prototype took where the bounds were set."""
