@@ -65,6 +65,14 @@ def test_cards_pass_luhn() -> None:
         assert luhn_digit(digits[:-1]) == digits[-1]
 
 
+def test_no_number_is_so_short_that_the_mesh_writes_it_by_chance() -> None:
+    numbers = [
+        one.value for one in PLANTED if one.value.count(".") == 1 and one.value.strip("-").replace(".", "").isdigit()
+    ]
+    assert len(numbers) > 10
+    assert {len(number.strip("-")) for number in numbers} == {16}
+
+
 def test_what_passes_is_marked_so_and_each_value_is_in_one_request() -> None:
     requests = list(passing_requests("shop-1", "7", NOW))
     assert not any(request.planted.kept for request in requests)

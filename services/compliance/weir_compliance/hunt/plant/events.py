@@ -136,7 +136,7 @@ _MAKERS: Final[dict[str, Callable[[Identities, Random], str]]] = {
     "address": lambda identities, _: identities.hex(40),
     "network": _network,
     "postal_code": lambda identities, _: f"PC-{identities.word(10).upper()}",
-    "coordinate": lambda identities, _: identities.degrees(90),
+    "coordinate": lambda identities, _: identities.degrees(),
     "credential": lambda identities, _: f"cred-{identities.word(28)}",
 }
 """By the name of the policy. A new policy without a maker fails the planter's tests."""

@@ -77,10 +77,14 @@ class Identities:
     def hex(self, digits: int) -> str:
         return f"{self._random.getrandbits(digits * 4):0{digits}x}"
 
-    def degrees(self, most: int) -> str:
-        """Seven decimals, about a centimetre, without a zero at the end that a number would lose."""
-        whole = self._random.randint(10, most - 1) * self._random.choice((-1, 1))
-        return f"{whole}.{self._random.randint(100_000, 999_999)}{self._random.randint(1, 9)}"
+    def degrees(self) -> str:
+        """A latitude or longitude with all 15 digits that a double keeps: the nine of one with seven decimals, which are also
+        looked for without their point, are found by chance among the mesh's own numbers (once in some 30 hunts).
+
+        The last one is no zero, which a number would lose.
+        """
+        whole = self._random.randint(10, 89) * self._random.choice((-1, 1))
+        return f"{whole}.{self._random.randrange(10**11, 10**12)}{self._random.randint(1, 9)}"
 
 
 def luhn_digit(body: str) -> str:
