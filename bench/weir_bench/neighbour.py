@@ -34,6 +34,9 @@ ROUNDS: Final = 5
 BOUND: Final = 1.10
 QUOTA: Final = 100.0
 """Events a second of either."""
+LOUD_NICE: Final = 10
+"""The loud one's own program has the processors when nobody else wants them: it stands for machines elsewhere. That it sent all it
+should is checked."""
 
 
 async def _main(rounds: int, seconds: float) -> bool:
@@ -51,25 +54,31 @@ async def _main(rounds: int, seconds: float) -> bool:
             rate = QUIET_RATE * TIMES
             together = await asyncio.gather(
                 _send(mesh, "quiet", quiet_one, QUIET_RATE, QUIET_BATCH, seconds, number + 1_000),
-                _send(mesh, "loud", loud_one, rate, LOUD_BATCH, seconds, number + 2_000),
+                _send(mesh, "loud", loud_one, rate, LOUD_BATCH, seconds, number + 2_000, nice=LOUD_NICE),
             )
             beside.append(together[0])
             loud.append(together[1])
     slow.append(slowness())
     ratios = [with_it.batches.p99 / without.batches.p99 for with_it, without in zip(beside, alone, strict=True)]
     medians = [with_it.batches.p50 / without.batches.p50 for with_it, without in zip(beside, alone, strict=True)]
+    # Its saved quota is used up by then.
+    later = [
+        with_it.each_ten_seconds[-1].p99 / without.each_ten_seconds[-1].p99
+        for with_it, without in zip(beside, alone, strict=True)
+    ]
     asked = round(QUIET_RATE * seconds)
     refused = sum(asked - report.accepted for report in (*alone, *beside))
     let_in = sum(report.accepted for report in loud) / (rounds * seconds)
-    offered = sum(sum(report.fates.values()) for report in loud) / (rounds * seconds)
+    sent = sum(sum(report.sent.values()) for report in loud) / (rounds * seconds)
     ratio = statistics.median(ratios)
     measures = [
         Measure("quiet_p99_ratio", round(ratio, 3), "ratio", f"<= {BOUND}", ratio <= BOUND, f"p99 of the quiet tenant beside the loud one over alone, median of {rounds} rounds: {', '.join(f'{one:.2f}' for one in sorted(ratios))}"),
+        Measure("quiet_p99_ratio_later", round(statistics.median(later), 3), "ratio", "reported", True, f"the same of the last ten seconds of each round, when the loud one has used up what it had saved: {', '.join(f'{one:.2f}' for one in sorted(later))}"),
         Measure("quiet_p50_ratio", round(statistics.median(medians), 3), "ratio", "reported", True, "the same of its median"),
         Measure("quiet_p99_alone", statistics.median(report.batches.p99 for report in alone), "s", "reported", True, f"batches of {QUIET_BATCH}, {QUIET_RATE:g} events/s, from the intended time of sending"),
         Measure("quiet_p99_beside", statistics.median(report.batches.p99 for report in beside), "s", "reported", True, "the same beside the loud one"),
         Measure("quiet_refused", refused, "events", "== 0", refused == 0, "events of the quiet tenant that were not accepted"),
-        Measure("loud_offered", round(offered, 1), "events/s", "reported", True, f"what the loud tenant was answered for, of {QUIET_RATE * TIMES:g} a second sent"),
+        Measure("loud_sent", round(sent, 1), "events/s", f">= {QUIET_RATE * TIMES * 0.99:g}", sent >= QUIET_RATE * TIMES * 0.99, "what the loud tenant sent"),
         Measure("loud_accepted", round(let_in, 1), "events/s", f"<= {QUOTA * 1.6:g}", 0 < let_in <= QUOTA * 1.6, f"its quota is {QUOTA:g} a second, and ten seconds' worth saved up between the rounds"),
         Measure("machine_slowness", max(slow), "ratio", "reported", True, f"`weir_bench.machine`, before and after: {slow[0]}, {slow[1]}"),
     ]  # fmt: skip
@@ -81,10 +90,10 @@ async def _main(rounds: int, seconds: float) -> bool:
 
 
 async def _send(
-    mesh: Mesh, name: str, tenant: LoadTenant, rate: float, batch: int, seconds: float, seed: int
+    mesh: Mesh, name: str, tenant: LoadTenant, rate: float, batch: int, seconds: float, seed: int, *, nice: int = 0
 ) -> PhaseReport:
     plan = Plan(tenants=[tenant], phases=[Phase(name, seconds, rate)], batch=batch, people=500, seed=seed)
-    (report,) = [one async for one in offer(mesh, plan, mesh.state / "bench" / f"load-{name}")]
+    (report,) = [one async for one in offer(mesh, plan, mesh.state / "bench" / f"load-{name}", nice=nice)]
     return report
 
 

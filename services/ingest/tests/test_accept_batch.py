@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from weir_ingest.adapters.memory_drift import MemoryDrift
 from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.drift_book import DriftBook
+from weir_ingest.give_way import GiveWay
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.ports import Protect
 from weir_ingest.settings import BatchLimits
@@ -63,11 +65,13 @@ class CountedProtect:
         self.away = False
         self._protect = vault_in_memory().protect
 
-    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
+    async def __call__(
+        self, tenant_id: TenantId, events: Sequence[Event], *, step: Callable[[], Awaitable[None]]
+    ) -> list[Event]:
         if self.away:
             raise VaultUnavailable("away")
         self.batches.append(len(events))
-        return await self._protect(tenant_id, events)
+        return await self._protect(tenant_id, events, step=step)
 
 
 class NoQuarantine:
@@ -133,7 +137,16 @@ def accept(log: MemoryLog, receipts: MemoryReceipts, vault: OpenVault) -> Accept
 
 def accepting(log: MemoryLog, receipts: MemoryReceipts, protect: Protect) -> AcceptBatch:
     limits = BatchLimits(max_events_in_flight=10)
-    return AcceptBatch(log, protect, receipts, LedgerBook(log), NoQuarantine(), DriftBook(MemoryDrift()), limits)
+    return AcceptBatch(
+        log,
+        protect,
+        receipts,
+        LedgerBook(log),
+        NoQuarantine(),
+        DriftBook(MemoryDrift()),
+        limits,
+        GiveWay(lambda _: math.inf),
+    )
 
 
 async def test_the_event_goes_on_in_the_newest_version_protected_with_what_no_schema_knows(
@@ -217,6 +230,7 @@ async def test_what_is_refused_is_kept_if_there_is_room_and_it_can_be_mended(log
         shelf,
         DriftBook(MemoryDrift()),
         BatchLimits(),
+        GiveWay(lambda _: math.inf),
     )
     sent = [raw(event(schema_version="1")), raw(event()), b"not json", b"[]", raw(event(schema_version="7"))]
     results = await accept(TENANT, sent, quarantine=True)
@@ -283,7 +297,9 @@ async def test_a_large_batch_lets_others_have_their_turn(
     log: MemoryLog, receipts: MemoryReceipts, vault: OpenVault
 ) -> None:
     book, drift = LedgerBook(log), DriftBook(MemoryDrift())
-    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, BatchLimits())
+    accept = AcceptBatch(
+        log, vault.protect, receipts, book, NoQuarantine(), drift, BatchLimits(), GiveWay(lambda _: math.inf)
+    )
     done: list[str] = []
 
     async def send(name: str, count: int) -> None:
@@ -318,7 +334,7 @@ async def test_a_batch_waits_for_its_turn_and_is_told_to_come_back_if_that_takes
     log = SlowLog()
     limits = BatchLimits(max_batches_at_once=2, turn_timeout_seconds=0.2)
     book, drift = LedgerBook(log), DriftBook(MemoryDrift())
-    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, limits)
+    accept = AcceptBatch(log, vault.protect, receipts, book, NoQuarantine(), drift, limits, GiveWay(lambda _: math.inf))
     at_work = [asyncio.create_task(accept(TENANT, [raw(event())])) for _ in range(2)]
     await asyncio.sleep(0.05)
     late = asyncio.create_task(accept(TENANT, [raw(event())]))
@@ -388,3 +404,24 @@ async def test_an_old_version_refuses_as_well_and_the_log_still_says_so(accept: 
     await accept(TENANT, [raw(stating(marketing=False) | {"schema_version": "2.0", "unknown_field": None})])
     assert log.records[0].headers["weir-consent"] == b"marketing"
     assert b'"marketing_consent":false' in (log.records[0].value or b"")
+
+
+async def test_a_tenant_above_its_rate_writes_nothing_while_another_waits_for_the_log(
+    receipts: MemoryReceipts, vault: OpenVault
+) -> None:
+    log, loud = SlowLog(), TenantId("loud")
+    book, drift = LedgerBook(log), DriftBook(MemoryDrift())
+    rates = {TENANT: 100.0, loud: 1.0}
+    accept = AcceptBatch(
+        log, vault.protect, receipts, book, NoQuarantine(), drift, BatchLimits(), GiveWay(rates.__getitem__)
+    )
+    quiet = asyncio.create_task(accept(TENANT, [raw(event())]))
+    await asyncio.sleep(0.02)
+    assert log.at_once == 1
+    burst = [raw(event(tenant_id=loud)) for _ in range(6)]
+    hurried = asyncio.create_task(accept(loud, burst))
+    await asyncio.sleep(0.1)
+    assert log.at_once == 1, "the quiet one's alone"
+    log.answer.set()
+    answers = await asyncio.gather(quiet, hurried)
+    assert {result.status for results in answers for result in results} == {Status.ACCEPTED}

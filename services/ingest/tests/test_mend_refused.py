@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from weir_ingest.adapters.memory_receipts import MemoryReceipts
 from weir_ingest.adapters.quarantine_seal import QuarantineSeal
 from weir_ingest.domain.quarantine import HeldState, RefusedEvent, Selection
 from weir_ingest.drift_book import DriftBook
+from weir_ingest.give_way import GiveWay
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.mend_refused import MendRefused, MendStatus, summary_of
@@ -81,6 +83,7 @@ class Desk:
             keep,
             DriftBook(MemoryDrift()),
             BatchLimits(),
+            GiveWay(lambda _: math.inf),
         )
         self.mend = MendRefused(self.store, seal, self.accept, max_event_bytes=100_000)
 

@@ -45,6 +45,7 @@ from weir_ingest.domain.drift import DriftPlaces
 from weir_ingest.domain.quarantine import Refusal
 from weir_ingest.domain.receipt import KeptReceipt, Receipt, receipt_consent
 from weir_ingest.domain.validate import InvalidEvent, ValidEvent, validate
+from weir_ingest.give_way import GiveWay, Way
 from weir_ingest.ports import Book, Drift, EventLog, Protect, Quarantine, ReceiptStore
 from weir_ingest.settings import BatchLimits
 
@@ -101,7 +102,9 @@ class AcceptBatch:
         quarantine: Quarantine,
         drift: Drift,
         limits: BatchLimits,
+        give_way: GiveWay,
     ) -> None:
+        self._give_way = give_way
         self._quarantine = quarantine
         self._drift = drift
         self._log = event_log
@@ -172,13 +175,16 @@ class AcceptBatch:
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
         self._in_flight += len(events)
+        way = self._give_way.of(tenant_id, len(events) if granted is None else granted)
         try:
             # What the quota refuses whole is no work, and must not stand in line before what it lets in.
-            async with nullcontext() if granted == 0 else self._own_turn():
+            if granted != 0:
+                await way.pace()
+            async with nullcontext() if granted == 0 else self._own_turn(way):
                 now = datetime.now(UTC)
                 accepted_at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
                 refused: dict[int, Refusal] = {}
-                results = await self._accept(tenant_id, events[:granted], atomic, accepted_at, refused)
+                results = await self._accept(tenant_id, events[:granted], atomic, accepted_at, refused, way)
                 if quarantine and not atomic and refused:
                     await self._keep(tenant_id, refused, results, now)
         finally:
@@ -191,7 +197,7 @@ class AcceptBatch:
         return results
 
     @asynccontextmanager
-    async def _own_turn(self) -> AsyncIterator[None]:
+    async def _own_turn(self, way: Way) -> AsyncIterator[None]:
         """``Unavailable`` after ``turn_timeout_seconds``.
 
         More batches at once would not be done sooner: each would only stand longer between its look-up and its answer, until the
@@ -208,7 +214,8 @@ class AcceptBatch:
             ) from error
         self._waited.record(time.perf_counter() - started)
         try:
-            yield
+            with way.at_work():
+                yield
         finally:
             self._turn.release()
 
@@ -219,6 +226,7 @@ class AcceptBatch:
         atomic: bool,
         accepted_at: str,
         refused: dict[int, Refusal],
+        way: Way,
     ) -> list[EventResult]:
         """Fills ``refused`` with what could be kept of invalid events, by their index."""
         results: dict[int, EventResult] = {}
@@ -227,7 +235,7 @@ class AcceptBatch:
         valid: dict[int, ValidEvent] = {}
         for index, raw in enumerate(events):
             if index % _EVENTS_A_STEP == _EVENTS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await way.step()
             judged = raw if isinstance(raw, InvalidEvent) else validate(raw, max_bytes=self._limits.max_event_bytes)
             if judged.tenant_id and judged.tenant_id != tenant_id:
                 raise TenantMismatch(
@@ -255,7 +263,7 @@ class AcceptBatch:
         for index, event in valid.items():
             if event.event_id in known:
                 results[index] = EventResult(index, Status.DUPLICATE, event.event_id, known[event.event_id].receipt)
-        results.update(await self._append(tenant_id, fresh, accepted_at))
+        results.update(await self._append(tenant_id, fresh, accepted_at, way))
         if atomic and any(result.status is Status.UNAVAILABLE for result in results.values()):
             return [
                 EventResult(index, Status.UNAVAILABLE, repeats.get(index) or valid[index].event_id)
@@ -292,12 +300,12 @@ class AcceptBatch:
             self._versions.add(count, {"weir.tenant.id": tenant_id, "weir.schema.version": version})
 
     async def _append(
-        self, tenant_id: TenantId, fresh: dict[int, ValidEvent], accepted_at: str
+        self, tenant_id: TenantId, fresh: dict[int, ValidEvent], accepted_at: str, way: Way
     ) -> dict[int, EventResult]:
         if not fresh:
             return {}
         try:
-            protected = await self._protect(tenant_id, [event.event for event in fresh.values()])
+            protected = await self._protect(tenant_id, [event.event for event in fresh.values()], step=way.step)
         except VaultUnavailable as error:
             log.warning("the vault does not answer, events are refused", count=len(fresh), error=str(error))
             return {index: EventResult(index, Status.UNAVAILABLE, event.event_id) for index, event in fresh.items()}
@@ -306,7 +314,7 @@ class AcceptBatch:
         records: list[OutgoingRecord] = []
         for event, as_logged in zip(fresh.values(), protected, strict=True):
             if len(records) % _EVENTS_A_STEP == _EVENTS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await way.step()
             records.append(self._record(tenant_id, event, as_logged, accepted_at, timestamp_ms, traceparent))
         started = time.perf_counter()
         outcomes = await self._log.try_publish_all(records, timeout=self._limits.acknowledge_timeout_seconds)

@@ -45,6 +45,7 @@ from weir_ingest.entrypoints.grpc import IngestServicer, IngestSubjectData
 from weir_ingest.entrypoints.http import ingest_router
 from weir_ingest.entrypoints.http_quarantine import QUARANTINE_SCHEMAS, quarantine_router
 from weir_ingest.forget_refused import ForgetRefused
+from weir_ingest.give_way import GiveWay
 from weir_ingest.grant_quota import GrantQuota, quotas_by_plan
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
@@ -94,7 +95,9 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
         drifts = PostgresDrift(pool)
         drift_book = DriftBook(drifts)
         keep = KeepRefused(side, seal, room, settings.quarantine)
-        accept = AcceptBatch(event_log, vault.protect, receipts, book, keep, drift_book, settings.limits)
+        quota_of = quotas_by_plan(directory.tenant)
+        give_way = GiveWay(lambda tenant_id: quota_of(tenant_id).events_per_second)
+        accept = AcceptBatch(event_log, vault.protect, receipts, book, keep, drift_book, settings.limits, give_way)
         retention = timedelta(seconds=settings.quarantine.retention_seconds)
         consumer = Consumer(
             service=SERVICE,
@@ -108,7 +111,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             max_wait_seconds=0.5,
         )
         forget = ForgetRefused(store, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
-        quota = GrantQuota(ValkeyQuotas(valkey), quotas_by_plan(directory.tenant))
+        quota = GrantQuota(ValkeyQuotas(valkey), quota_of)
         turns = TenantTurns(settings.limits)
         meter, audit = RequestMeter(side, SERVICE), AuditTrail(side, SERVICE)
         app = create_app(

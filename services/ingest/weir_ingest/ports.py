@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
@@ -51,8 +51,10 @@ class AnswerStore(Protocol):
 class Protect(Protocol):
     """Takes personal data out of events; `weir_common.privacy.protect_events.ProtectEvents` is one."""
 
-    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
-        """As the log may have them, in order. ``VaultUnavailable``: none may be kept."""
+    async def __call__(
+        self, tenant_id: TenantId, events: Sequence[Event], *, step: Callable[[], Awaitable[None]]
+    ) -> list[Event]:
+        """As the log may have them, in order; ``step`` is awaited in between. ``VaultUnavailable``: none may be kept."""
         ...
 
 

@@ -19,6 +19,7 @@ from weir_common.ids import TenantId
 from weir_common.problems import Unavailable
 from weir_common.telemetry import meter
 
+from weir_ingest.company import Company
 from weir_ingest.settings import BatchLimits
 
 _COMPANY_SECONDS = 1.0
@@ -64,9 +65,7 @@ class TenantTurns:
         self._limits = limits
         self._clock = clock
         self._lines: dict[TenantId, _Line] = {}
-        self._latest: tuple[TenantId | None, float] = (None, float("-inf"))
-        self._other: float = float("-inf")
-        """When a tenant other than the latest was seen last."""
+        self._company = Company(clock, _COMPANY_SECONDS)
         self._turned_away = meter().create_counter(
             "weir.ingest.turned.away",
             unit="{request}",
@@ -83,7 +82,7 @@ class TenantTurns:
             self._end(tenant_id, bytes_)
 
     async def _begin(self, tenant_id: TenantId, bytes_: int) -> None:
-        self._see(tenant_id)
+        self._company.see(tenant_id)
         line = self._lines.get(tenant_id)
         if line is None:
             line = self._lines[tenant_id] = _Line(ended_at=self._clock())
@@ -130,17 +129,7 @@ class TenantTurns:
             return True
         if line.at_work >= self._limits.max_batches_at_once:
             return False
-        return line.bytes + bytes_ <= self._limits.max_bytes_in_company or not self._in_company(tenant_id)
-
-    def _see(self, tenant_id: TenantId) -> None:
-        latest, when = self._latest
-        if latest is not None and latest != tenant_id:
-            self._other = when
-        self._latest = (tenant_id, self._clock())
-
-    def _in_company(self, tenant_id: TenantId) -> bool:
-        latest, when = self._latest
-        return self._clock() - (self._other if latest == tenant_id else when) < _COMPANY_SECONDS
+        return line.bytes + bytes_ <= self._limits.max_bytes_in_company or not self._company.of(tenant_id)
 
     def _turn_away(self, tenant_id: TenantId) -> TooManyWait:
         self._turned_away.add(1, {"weir.tenant.id": tenant_id})

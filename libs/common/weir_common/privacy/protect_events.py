@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,7 +17,10 @@ from weir_common.privacy.protect import protect
 from weir_common.telemetry import meter
 
 _EVENTS_A_STEP = 2
-"""After so many the others of the loop have their turn."""
+
+
+async def _next_turn() -> None:
+    await asyncio.sleep(0)
 
 
 class TokenKeys(Protocol):
@@ -43,8 +46,12 @@ class ProtectEvents:
             description="Batches that were not protected since the vault was away",
         )
 
-    async def __call__(self, tenant_id: TenantId, events: Sequence[Event]) -> list[Event]:
+    async def __call__(
+        self, tenant_id: TenantId, events: Sequence[Event], *, step: Callable[[], Awaitable[None]] = _next_turn
+    ) -> list[Event]:
         """The events as the log may have them, in order; those that came in stay as they are.
+
+        ``step`` is awaited after every two: the others of the loop have their turn.
 
         Who is not known becomes a subject. `VaultUnavailable`: none was protected, none may be kept; they can be sent again.
         """
@@ -69,6 +76,6 @@ class ProtectEvents:
         protected: list[Event] = []
         for event, own in zip(events, identifiers, strict=True):
             if len(protected) % _EVENTS_A_STEP == _EVENTS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await step()
             protected.append(protect(event, own, subjects, tokens))
         return protected

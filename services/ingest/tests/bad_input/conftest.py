@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -37,6 +38,7 @@ from weir_ingest.entrypoints.events_endpoint import PATH, EventsEndpoint
 from weir_ingest.entrypoints.events_openapi import BATCH_SCHEMAS, batch_operation
 from weir_ingest.entrypoints.grpc import IngestServicer
 from weir_ingest.entrypoints.http import ingest_router
+from weir_ingest.give_way import GiveWay
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.ledger_book import LedgerBook
 from weir_ingest.read_receipt import ReadReceipt
@@ -106,6 +108,7 @@ class Door:
             FullQuarantine(),
             DriftBook(self.drift),
             LIMITS,
+            GiveWay(lambda _: math.inf),
         )
         plenty = Quota(events_per_second=1e6, bytes_per_second=1e12)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: plenty)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from weir_ingest.domain.idempotency import digest_of
 from weir_ingest.domain.quota import Quota
 from weir_ingest.drift_book import DriftBook
 from weir_ingest.entrypoints.events_endpoint import EventsEndpoint
+from weir_ingest.give_way import GiveWay
 from weir_ingest.grant_quota import GrantQuota
 from weir_ingest.keep_refused import KeepRefused, QuarantineRoom
 from weir_ingest.ledger_book import LedgerBook
@@ -83,6 +85,7 @@ class Edge:
             keeper(self.refused),
             DriftBook(MemoryDrift()),
             limits,
+            GiveWay(lambda _: math.inf),
         )
         self.quota = Quota(events_per_second=1_000, bytes_per_second=1e7)
         quota = GrantQuota(MemoryQuotas(lambda: 0.0), lambda _: self.quota)
