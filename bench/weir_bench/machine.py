@@ -1,4 +1,4 @@
-"""How fast the machine is at this moment: two virtual cores that share one real one, or that others share, vary by a factor of two."""
+"""How fast the machine is at this moment: virtual cores of which others use the real ones vary by a factor of two."""
 
 from __future__ import annotations
 
