@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,37 +108,24 @@ def template(folder: Path) -> Path:
 
 
 async def offer(
-    mesh: Mesh, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None, *, nice: int = 0
+    mesh: Mesh, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[PhaseReport]:
     """Through a mesh's gateway; see `offer_to`."""
     gateway = Target(mesh.cache, f"https://localhost:{mesh.port('gateway-https')}", certificates.ca(mesh).certificate)
-    async for report in offer_to(gateway, plan, folder, on_phase, nice=nice):
+    async for report in offer_to(gateway, plan, folder, on_phase):
         yield report
 
 
 async def offer_to(
-    target: Target, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None, *, nice: int = 0
+    target: Target, plan: Plan, folder: Path, on_phase: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[PhaseReport]:
-    """Run the phases one after another; ``on_phase`` hears the name of each as it begins. Raises RuntimeError if the program fails.
-
-    ``nice``: of the generator, whose own work is not the mesh's.
-    """
+    """Run the phases one after another; ``on_phase`` hears the name of each as it begins. Raises RuntimeError if the program fails."""
     file = _write(target, plan, folder)
     program = await cached_program(target.cache, GoProgram("weir-load", MODULE))
     process = await asyncio.create_subprocess_exec(
-        "nice",
-        "-n",
-        str(nice),
-        str(program),
-        str(file),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        limit=_LINE_LIMIT,
-        start_new_session=nice != 0,
+        str(program), str(file), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=_LINE_LIMIT
     )
     assert process.stdout is not None
-    if nice:
-        _nice_among_sessions(process.pid, nice)
     try:
         async with asyncio.timeout(sum(phase.seconds + GRACE_SECONDS for phase in plan.phases)):
             async for line in process.stdout:
@@ -154,12 +140,6 @@ async def offer_to(
         if process.returncode is None:
             process.kill()
         file.unlink(missing_ok=True)
-
-
-def _nice_among_sessions(pid: int, nice: int) -> None:
-    """Where the kernel groups by session, a niceness counts only inside its own."""
-    with suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def _write(target: Target, plan: Plan, folder: Path) -> Path:

@@ -34,9 +34,6 @@ ROUNDS: Final = 5
 BOUND: Final = 1.10
 QUOTA: Final = 100.0
 """Events a second of either."""
-LOUD_NICE: Final = 10
-"""The loud one's own program has the processors when nobody else wants them: it stands for machines elsewhere. That it sent all it
-should is checked."""
 
 
 async def _main(rounds: int, seconds: float) -> bool:
@@ -54,7 +51,7 @@ async def _main(rounds: int, seconds: float) -> bool:
             rate = QUIET_RATE * TIMES
             together = await asyncio.gather(
                 _send(mesh, "quiet", quiet_one, QUIET_RATE, QUIET_BATCH, seconds, number + 1_000),
-                _send(mesh, "loud", loud_one, rate, LOUD_BATCH, seconds, number + 2_000, nice=LOUD_NICE),
+                _send(mesh, "loud", loud_one, rate, LOUD_BATCH, seconds, number + 2_000),
             )
             beside.append(together[0])
             loud.append(together[1])
@@ -90,10 +87,10 @@ async def _main(rounds: int, seconds: float) -> bool:
 
 
 async def _send(
-    mesh: Mesh, name: str, tenant: LoadTenant, rate: float, batch: int, seconds: float, seed: int, *, nice: int = 0
+    mesh: Mesh, name: str, tenant: LoadTenant, rate: float, batch: int, seconds: float, seed: int
 ) -> PhaseReport:
     plan = Plan(tenants=[tenant], phases=[Phase(name, seconds, rate)], batch=batch, people=500, seed=seed)
-    (report,) = [one async for one in offer(mesh, plan, mesh.state / "bench" / f"load-{name}", nice=nice)]
+    (report,) = [one async for one in offer(mesh, plan, mesh.state / "bench" / f"load-{name}")]
     return report
 
 

@@ -174,8 +174,8 @@ class AcceptBatch:
         """
         if self._in_flight + len(events) > self._limits.max_events_in_flight:
             raise Unavailable("Too many events are in flight; send the batch again.", slug="overloaded")
-        self._in_flight += len(events)
         way = self._give_way.of(tenant_id, len(events) if granted is None else granted)
+        self._in_flight += len(events)
         try:
             # What the quota refuses whole is no work, and must not stand in line before what it lets in.
             if granted != 0:

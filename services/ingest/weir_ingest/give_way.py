@@ -1,9 +1,9 @@
 """A tenant that sends more than its rate works in the gaps that the others leave.
 
-Its quota lets it use at once what it saved up, and a tenth of what it sends beyond that. Each of those events is as much work as
-anybody's, and on one loop and the same processors a tenant within its rate would wait for it. So whoever is above its rate
-gives way: in company it goes on at a pace, and between its steps it waits for the others at work. Nothing is refused for that,
-and no request is kept longer than ``_LONGEST_SECONDS`` in all: what it saved up stays of use when there is always somebody.
+Its quota lets it use at once what it saved up. Each of those events is as much work as anybody's, and on one loop and the same
+processors a tenant within its rate would wait for it. So whoever is above its rate, by what came to this instance, gives way: in
+company it goes on at a pace, and between its steps it waits for the others at work. Nothing is refused for that, and no request is
+kept longer than ``_LONGEST_SECONDS`` in all: what it saved up stays of use when there is always somebody.
 """
 
 from __future__ import annotations
