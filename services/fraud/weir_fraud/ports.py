@@ -10,7 +10,7 @@ from weir_common.ids import EventId, TenantId
 from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.model import ModelCard, Scored
-from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.payment import Known, Observed, Payment
 
 
 class FeatureStore(Protocol):
@@ -21,6 +21,17 @@ class FeatureStore(Protocol):
 
         A repeat within the life of its snapshot adds nothing and gives the first answer again; later it adds nothing either.
         """
+        ...
+
+    async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
+        """As `observe`, of payments of the past, with what is known of them by now; no first answers are kept.
+
+        A repeat adds nothing, and gives its aggregates as they are now.
+        """
+        ...
+
+    async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
+        """Put what became known on the observation; False if no history has it any more."""
         ...
 
     async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from weir_fraud.domain.aggregate import (
     DAY,
+    FORGOTTEN_TOGETHER,
     HOUR,
     MINUTE,
     MONTH,
@@ -60,12 +61,14 @@ def test_a_wrong_clock_wipes_nothing(make_payment: Make) -> None:
     assert value(Aggregate(Entity.USER, Measure.COUNT, MONTH), now, ahead, make_payment(after=1)) == 2
 
 
-def test_what_is_older_than_the_retention_is_forgotten(make_payment: Make) -> None:
+def test_what_is_older_than_the_retention_is_forgotten_many_together(make_payment: Make) -> None:
     history = History()
-    history.add(observation_of(make_payment()))
-    history.add(observation_of(make_payment(after=RETENTION_SECONDS - 1)))
-    assert len(history.rows) == 2
-    history.add(observation_of(make_payment(after=RETENTION_SECONDS)))
+    for second in range(FORGOTTEN_TOGETHER):
+        history.add(observation_of(make_payment(after=second)))
+    last = FORGOTTEN_TOGETHER - 1
+    history.add(observation_of(make_payment(after=last + RETENTION_SECONDS - 1)))
+    assert len(history.rows) == FORGOTTEN_TOGETHER + 1
+    history.add(observation_of(make_payment(after=last + RETENTION_SECONDS)))
     assert len(history.rows) == 2
 
 
@@ -101,6 +104,22 @@ def test_mean_and_deviation_are_of_the_others(make_payment: Make) -> None:
     assert math.isnan(value(Aggregate(Entity.USER, Measure.MEAN, MONTH, Which.SAME_CURRENCY, own=False), alone))
 
 
+def test_mean_and_maximum_with_the_payment_itself(make_payment: Make) -> None:
+    payments = [make_payment(amount=amount) for amount in ("10", "20", None, "60")]
+    assert value(Aggregate(Entity.USER, Measure.MEAN, DAY, Which.SAME_CURRENCY), *payments) == 30
+    assert value(Aggregate(Entity.USER, Measure.MAX, DAY, Which.SAME_CURRENCY), *payments) == 60
+    assert value(Aggregate(Entity.USER, Measure.MAX, DAY, Which.SAME_CURRENCY, own=False), *payments) == 20
+    assert math.isnan(value(Aggregate(Entity.USER, Measure.MEAN, DAY, Which.SAME_CURRENCY), make_payment(amount=None)))
+
+
+@pytest.mark.parametrize(
+    ("age", "count"), [(86_400 * 8, 0), (86_400 * 8 - 1e-6, 1), (86_400 * 7, 1), (86_400 * 7 - 1e-6, 0), (0, 0)]
+)
+def test_a_delayed_window_has_the_same_edges_earlier(make_payment: Make, age: float, count: int) -> None:
+    delayed = Aggregate(Entity.USER, Measure.COUNT, DAY.delayed(7), own=False)
+    assert value(delayed, make_payment(after=-age), make_payment()) == count
+
+
 def test_distinct_and_seen_ignore_what_is_missing(make_payment: Make) -> None:
     devices = Aggregate(Entity.USER, Measure.DISTINCT, DAY, column=Column.DEVICE)
     payments = [make_payment(device=device) for device in ("a", "b", None, "a")]
@@ -128,7 +147,12 @@ def test_an_entity_that_the_payment_lacks_has_no_values(make_payment: Make) -> N
     [
         (Measure.DISTINCT, {}),
         (Measure.COUNT, {"column": Column.DEVICE}),
-        (Measure.MEAN, {"which": Which.SAME_CURRENCY}),
+        (Measure.DEVIATION, {"which": Which.SAME_CURRENCY}),
+        (Measure.MEAN, {}),
+        (Measure.MAX, {"own": False}),
+        (Measure.COUNT, {"which": Which.FRAUD}),
+        (Measure.COUNT, {"window": DAY.delayed(7)}),
+        (Measure.COUNT, {"window": MONTH.delayed(8), "own": False}),
         (Measure.SUM, {}),
         (Measure.LATEST_LATITUDE, {"own": False}),
         (Measure.COUNT, {"window": Window(RETENTION_SECONDS, "31d")}),

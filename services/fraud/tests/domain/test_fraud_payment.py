@@ -39,11 +39,17 @@ _hashes = st.integers(0, 2**48 - 1)
         longitude=st.integers(-18_000_000, 18_000_000) | st.just(MISSING_PLACE),
         declined=st.integers(0, 1),
         received_at=st.just(0),
+        address=_hashes,
+        network=_hashes,
+        merchant=_hashes,
+        product=_hashes,
+        label=st.integers(0, 2),
+        label_at=st.integers(-(2**62), 2**62),
     )
 )
 def test_what_is_packed_comes_back(observation: Observation) -> None:
     packed = pack(observation)
-    assert len(packed) == OBSERVATION_BYTES == 53
+    assert len(packed) == OBSERVATION_BYTES == 86
     assert unpack(packed) == observation
 
 

@@ -8,7 +8,7 @@ from weir_common.ids import EventId, TenantId
 
 from weir_fraud.domain.aggregate import Aggregate
 from weir_fraud.domain.history import Histories, Snapshot
-from weir_fraud.domain.payment import Payment, hash48, observation_of, pack
+from weir_fraud.domain.payment import Known, Observed, Payment, hash48, observation_of, pack
 
 
 class MemoryFeatures:
@@ -28,6 +28,19 @@ class MemoryFeatures:
                 self._snapshots[key] = histories.observe(observation_of(payment))
             answers.append(self._snapshots[key])
         return answers
+
+    async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
+        answers = []
+        for payment, known in zip(payments, labels, strict=True):
+            own = observation_of(payment)
+            if known is not None:
+                own = own._replace(label=known.label, label_at=known.at)
+            answers.append(self._tenants.setdefault(payment.tenant_id, Histories(self._plan)).observe(own))
+        return answers
+
+    async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
+        histories = self._tenants.get(tenant_id)
+        return histories is not None and histories.label(observed, known)
 
     async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:
         histories = self._tenants.get(tenant_id)

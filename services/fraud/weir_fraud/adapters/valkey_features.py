@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Sequence
-from hashlib import blake2b
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -14,20 +13,34 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from weir_common.ids import TenantId
 from weir_common.telemetry import meter
 
-from weir_fraud.adapters.lua_program import lua_program
-from weir_fraud.domain.aggregate import RETENTION_SECONDS, Aggregate, Entity
+from weir_fraud.adapters.lua_program import ENTITIES, lua_program
+from weir_fraud.domain.aggregate import DAY_SECONDS, RETENTION_SECONDS, Aggregate, Entity
 from weir_fraud.domain.history import Snapshot, forget_before
-from weir_fraud.domain.payment import Payment, observation_of, pack
+from weir_fraud.domain.payment import (
+    Known,
+    Observed,
+    Payment,
+    entity_digest,
+    observation_of,
+    observed_of,
+    pack,
+)
 from weir_fraud.errors import FeatureStoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-LAYOUT: Final = "v1"
+LAYOUT: Final = "v2"
 """Of `pack`; another layout has other keys."""
+_REPLAYED: Final = 50
+"""Payments of one call in a replay: a millisecond or two, in which the server answers nobody else."""
+_Answer = TypeVar("_Answer")
+_LABELLED: Final = struct.Struct("<q6s")
 
 
 class ValkeyFeatures:
-    """Histories of 31 days and snapshots of 15 minutes, the duplicate window of the consumers. Every key has a TTL.
+    """Histories of 38 days and snapshots of 15 minutes, the duplicate window of the consumers. Every key has a TTL.
+
+    That of a history is put off once a day, and so a day longer than what it is read for.
 
     All keys of a tenant carry the same hash tag, so that the function finds them on one node of a cluster.
     """
@@ -37,7 +50,7 @@ class ValkeyFeatures:
         client: Redis,
         plan: Sequence[Aggregate],
         *,
-        history_ttl_seconds: int = RETENTION_SECONDS,
+        history_ttl_seconds: int = RETENTION_SECONDS + DAY_SECONDS,
         snapshot_ttl_seconds: int = 900,
     ) -> None:
         self._client = client
@@ -59,31 +72,48 @@ class ValkeyFeatures:
         try:
             await self._client.function_load(self._program.source, replace=True)
         except RedisError as error:
-            raise FeatureStoreUnavailable(f"Valkey does not take the feature function: {error!r}") from error
+            raise FeatureStoreUnavailable(f"Valkey does not take the feature functions: {error}") from error
 
     async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
         if not payments:
             return []
         started = time.perf_counter()
         calls = [self._call(payment) for payment in payments]
-        try:
-            try:
-                answers = await self._run(calls)
-            except ResponseError as error:
-                if not _is_missing_function(error):
-                    raise
-                # A server that was emptied or replaced: calls that did run before this one are no-ops when repeated.
-                log.warning("the feature function is gone from Valkey, loading it again")
-                await self.load()
-                answers = await self._run(calls)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise FeatureStoreUnavailable(f"Valkey did not answer: {error!r}") from error
+        answers = await self._asked(lambda: self._observe(calls))
         self._duration.record(time.perf_counter() - started)
         return [self._answer.unpack(answer) for answer in answers]
 
+    async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
+        if not payments:
+            return []
+        chunks = [
+            self._replay_call(payments[start : start + _REPLAYED], labels[start : start + _REPLAYED])
+            for start in range(0, len(payments), _REPLAYED)
+        ]
+        answers = await self._asked(lambda: self._replay(chunks))
+        if not self._answer.size:
+            return [()] * len(payments)
+        return list(self._answer.iter_unpack(b"".join(answers)))
+
+    async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
+        at = _LABELLED.pack(observed.at, observed.id.to_bytes(6, "little"))
+        keys = [key for key in _history_keys(tenant_id, observed.digests) if key is not None]
+        arguments = (*keys, at, known.label, known.at.to_bytes(8, "little", signed=True))
+
+        async def put() -> int:
+            found: int = await self._client.fcall(self._program.label, len(keys), *arguments)
+            return found
+
+        return bool(keys) and await self._asked(put) > 0
+
     async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:
         try:
-            found: list[Any] = await self._client.mget([_history_key(tenant_id, Entity.USER, user) for user in users])
+            found: list[Any] = await self._client.mget(
+                [
+                    f"fraud:{{{tenant_id}}}:{LAYOUT}:{Entity.USER}:{entity_digest(Entity.USER, user).hex()}"
+                    for user in users
+                ]
+            )
         except (RedisError, OSError, TimeoutError) as error:
             raise FeatureStoreUnavailable(f"Valkey did not answer: {error!r}") from error
         return b"".join(history for history in found if history is not None)
@@ -96,39 +126,65 @@ class ValkeyFeatures:
             return f"Valkey does not answer: {error!r}"
         return None
 
-    async def _run(self, calls: Sequence[tuple[Any, ...]]) -> list[bytes]:
+    async def _asked(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            try:
+                return await ask()
+            except ResponseError as error:
+                if not _is_missing_function(error):
+                    raise
+                # A server that was emptied or replaced: calls that did run before this one are no-ops when repeated.
+                log.warning("the feature functions are gone from Valkey, loading them again")
+                await self.load()
+                return await ask()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise FeatureStoreUnavailable(f"Valkey did not answer: {error!r}") from error
+
+    async def _observe(self, calls: Sequence[tuple[Any, ...]]) -> list[bytes]:
+        keys = 1 + len(ENTITIES)
         if len(calls) == 1:
-            return [await self._client.fcall(self._program.name, 4, *calls[0])]
+            return [await self._client.fcall(self._program.observe, keys, *calls[0])]
         async with self._client.pipeline(transaction=False) as pipeline:
             for call in calls:
-                pipeline.fcall(self._program.name, 4, *call)
+                pipeline.fcall(self._program.observe, keys, *call)
+            return list(await pipeline.execute())
+
+    async def _replay(self, chunks: Sequence[tuple[int, list[Any]]]) -> list[bytes]:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for keys, call in chunks:
+                pipeline.fcall(self._program.replay, keys, *call)
             return list(await pipeline.execute())
 
     def _call(self, payment: Payment) -> tuple[Any, ...]:
         own = observation_of(payment)
         snapshot = f"fraud:{{{payment.tenant_id}}}:{self._program.name[-8:]}:{payment.event_id}"
-        identities = (
-            (Entity.USER, payment.user),
-            (Entity.DEVICE, payment.device),
-            (Entity.PAYMENT_TOKEN, payment.payment_token),
-        )
         return (
             snapshot,
-            *(
-                _history_key(payment.tenant_id, entity, identity) if identity else snapshot
-                for entity, identity in identities
-            ),
+            *(key or snapshot for key in _history_keys(payment.tenant_id, observed_of(payment).digests)),
             pack(own),
             forget_before(own),
             self._history_ttl,
             self._snapshot_ttl,
         )
 
+    def _replay_call(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> tuple[int, list[Any]]:
+        keys: list[Any] = []
+        arguments: list[Any] = [self._history_ttl]
+        for payment, known in zip(payments, labels, strict=True):
+            own = observation_of(payment)
+            if known is not None:
+                own = own._replace(label=known.label, label_at=known.at)
+            nobody = f"fraud:{{{payment.tenant_id}}}:{LAYOUT}"
+            keys += [key or nobody for key in _history_keys(payment.tenant_id, observed_of(payment).digests)]
+            arguments += [pack(own), forget_before(own)]
+        return len(keys), [*keys, *arguments]
 
-def _history_key(tenant_id: TenantId, entity: Entity, identity: str) -> str:
-    # 128 bits of a hash: keys are short whatever a sender sends, and name nobody.
-    digest = blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16, person=entity.encode()).hexdigest()
-    return f"fraud:{{{tenant_id}}}:{LAYOUT}:{entity}:{digest}"
+
+def _history_keys(tenant_id: TenantId, digests: Sequence[bytes]) -> list[str | None]:
+    return [
+        f"fraud:{{{tenant_id}}}:{LAYOUT}:{entity}:{digest.hex()}" if digest else None
+        for entity, digest in zip(ENTITIES, digests, strict=True)
+    ]
 
 
 def _is_missing_function(error: ResponseError) -> bool:

@@ -37,7 +37,10 @@ class Catalogue:
         """The values of `names`, from the values of the plan; nan where a value is not known."""
         values = []
         for name in names:
-            value = self.features[name].compute(payment, [aggregates[place] for place in self.places[name]])
+            feature = self.features[name]
+            value = feature.compute(payment, [aggregates[place] for place in self.places[name]])
+            if value != value:
+                value = feature.default
             if math.isinf(value):
                 raise ValueError(f"{name} is not finite")
             values.append(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from weir_fraud.domain.aggregate import Aggregate, Window
+from weir_fraud.domain.aggregate import MONTH, Aggregate, Column, Entity, Measure, Which, Window
 from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.reason_code import ReasonCode
 
@@ -21,8 +21,9 @@ Compute = Callable[[Payment, Sequence[float]], float]
 class Feature:
     """One input of the model.
 
-    `compute` is pure, so the same payment and history give the same value online, in training and in a replay. `monotone`
-    is what the model may learn: 1, more is never less risky; -1, the reverse; 0, anything.
+    What of whose history, which payments of it, how far back and how late are the aggregates'. `compute` is pure, so the same
+    payment and history give the same value online, in training and in a replay. `monotone` is what the model may learn: 1, more
+    is never less risky; -1, the reverse; 0, anything.
     """
 
     name: str
@@ -32,6 +33,10 @@ class Feature:
     compute: Compute
     aggregates: tuple[Aggregate, ...] = ()
     monotone: Literal[-1, 0, 1] = 0
+    default: float = NAN
+    """What stands for a value that is not known; trees learn what to do with nan."""
+    owner: str = "fraud"
+    """Who answers for the definition."""
 
 
 def windowed(
@@ -57,6 +62,73 @@ def windowed(
         )
         for window in windows
     )
+
+
+def fraud_rate(
+    name: str, *, description: str, reason: ReasonCode, entity: Entity, windows: Sequence[Window]
+) -> tuple[Feature, ...]:
+    """The share of known fraud among an entity's payments over several windows, which lie far enough back."""
+    return tuple(
+        Feature(
+            name=f"{name}_{window.label}",
+            unit="1",
+            description=f"{description}, over {window.label}; 0 if there are none",
+            reason=reason,
+            compute=_share,
+            aggregates=(
+                Aggregate(entity, Measure.COUNT, window, Which.FRAUD, own=False),
+                Aggregate(entity, Measure.COUNT, window, own=False),
+            ),
+            monotone=1,
+        )
+        for window in windows
+    )
+
+
+def first_of_user(name: str, *, description: str, reason: ReasonCode, column: Column) -> Feature:
+    """Whether the user's history of 30 days lacks this payment's value of a column."""
+    return Feature(
+        name,
+        "1",
+        description,
+        reason,
+        _is_first,
+        (
+            Aggregate(Entity.USER, Measure.SEEN, MONTH, column=column, own=False),
+            Aggregate(Entity.USER, Measure.COUNT, MONTH, own=False),
+        ),
+        monotone=1,
+    )
+
+
+def of_request(
+    name: str,
+    *,
+    unit: str,
+    description: str,
+    reason: ReasonCode,
+    value: Callable[[Payment], float | None],
+    monotone: Literal[-1, 0, 1] = 0,
+) -> Feature:
+    """What the payment's own event says; it needs no history."""
+
+    def compute(payment: Payment, _: Sequence[float]) -> float:
+        found = value(payment)
+        return NAN if found is None else float(found)
+
+    return Feature(name, unit, description, reason, compute, monotone=monotone)
+
+
+def _share(_: Payment, aggregates: Sequence[float]) -> float:
+    fraud, payments = aggregates
+    # Of an entity without payments in the window nothing speaks against it; nan is for a payment that lacks the entity.
+    return fraud / payments if payments > 0 else payments
+
+
+def _is_first(_: Payment, aggregates: Sequence[float]) -> float:
+    seen, payments = aggregates
+    # Of a user without a history everything is new: that says nothing, and user_history_count says it better.
+    return 1.0 - seen if payments > 0 else NAN
 
 
 def _the_aggregate(_: Payment, aggregates: Sequence[float]) -> float:

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from weir_common.ids import EventId, SubjectId, TenantId
 
+from weir_fraud.domain.aggregate import Entity
+
 MICROSECONDS: Final = 1_000_000
 AMOUNT_UNITS: Final = 10_000
 """Amounts are counted in ten-thousandths, as integers: sums are then exact, in any order and in any language."""
@@ -30,6 +32,44 @@ class PaymentKind(StrEnum):
     PURCHASE = "purchase"
     PAYMENT_ATTEMPTED = "payment_attempted"
     PAYMENT_DECLINED = "payment_declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the payment's own event says beside who, what and where; features of the request alone. None where it is silent."""
+
+    session_seconds: float | None = None
+    """From the start of the session to the payment."""
+    session_sequence: int | None = None
+    """Of the event in its session."""
+    touchpoints: int | None = None
+    interactions: int | None = None
+    """Clicks, scrolls and the like on the page of the payment."""
+    lines: int | None = None
+    units: int | None = None
+    subtotal: Decimal | None = None
+    discounts: Decimal | None = None
+    """Their amounts together."""
+    points_redeemed: float | None = None
+    express: bool | None = None
+    """Whether the goods go faster than by ground."""
+    po_box: bool | None = None
+    """Whether the goods go to a post office box."""
+    shipped_to_billing: bool | None = None
+    wallet: bool | None = None
+    """Whether a digital wallet pays."""
+    pay_later: bool | None = None
+    verified: bool | None = None
+    """Whether the account is verified."""
+    trial: bool | None = None
+    network_kind: str | None = None
+    tor: bool | None = None
+    bot: bool | None = None
+    suspicious_agent: bool | None = None
+    place_by_network: bool | None = None
+    """Whether the place was derived from the network address."""
+    sender_score: float | None = None
+    """The sender's own fraud score of the payment, 0 to 1: a hint like others, never a ground alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +96,11 @@ class Payment:
     billing_country: str | None = None
     shipping_country: str | None = None
     registered_at: datetime | None = None
+    address: str | None = None
+    network: str | None = None
+    merchant: str | None = None
+    product: str | None = None
+    context: Context = Context()
 
     @property
     def user(self) -> str | None:
@@ -63,6 +108,11 @@ class Payment:
         if self.user_id:
             return known_user(self.user_id)
         return visitor(self.anonymous_id) if self.anonymous_id else None
+
+    def identity(self, entity: Entity) -> str | None:
+        """Who of this kind takes part, if any."""
+        value: str | None = getattr(self, entity)
+        return value or None
 
 
 def known_user(user_id: str) -> str:
@@ -78,9 +128,9 @@ def visitor(anonymous_id: str) -> str:
 class Observation(NamedTuple):
     """What an entity's history keeps of a payment: integers only, 0 for an identity that is missing.
 
-    `at` and `received_at` in µs since 1970; `amount` in ten-thousandths of the currency, -1 if missing; `latitude` and
-    `longitude` in 1e-5 degrees, 2³¹ - 1 if missing. Identities are 48-bit hashes, which a Lua number holds exactly: two of
-    the at most 256 values of one history collide once in 10¹⁰ histories.
+    `at`, `received_at` and `label_at` in µs since 1970; `amount` in ten-thousandths of the currency, -1 if missing; `latitude`
+    and `longitude` in 1e-5 degrees, 2³¹ - 1 if missing. Identities are 48-bit hashes, which a Lua number holds exactly: two of
+    the at most 256 values of one history collide once in 10¹⁰ histories. `label` is what became known at `label_at`.
     """
 
     at: int
@@ -95,6 +145,12 @@ class Observation(NamedTuple):
     longitude: int
     declined: int
     received_at: int
+    address: int = 0
+    network: int = 0
+    merchant: int = 0
+    product: int = 0
+    label: int = 0
+    label_at: int = 0
 
 
 def observation_of(payment: Payment) -> Observation:
@@ -114,6 +170,10 @@ def observation_of(payment: Payment) -> Observation:
         longitude=round(longitude * DEGREE_UNITS) if located and longitude is not None else MISSING_PLACE,
         declined=int(payment.declined),
         received_at=microseconds(payment.received_at),
+        address=hash48("address", payment.address),
+        network=hash48("network", payment.network),
+        merchant=hash48("merchant", payment.merchant),
+        product=hash48("product", payment.product),
     )
 
 
@@ -148,12 +208,49 @@ def _letters(code: str | None) -> int:
     return number
 
 
-_PACKING = struct.Struct("<q6sqH6s6s6sHiiB")
+LABEL_HONEST: Final = 1
+LABEL_FRAUD: Final = 2
+"""0: nothing is known."""
+
+
+class Known(NamedTuple):
+    """What became known about a payment: `LABEL_HONEST` or `LABEL_FRAUD`, and when, in µs since 1970."""
+
+    label: int
+    at: int
+
+
+class Observed(NamedTuple):
+    """Where the observation of a payment is found again: its time, its id, and whose histories it is in."""
+
+    at: int
+    id: int
+    digests: tuple[bytes, ...]
+    """One a kind of entity, in the order of `Entity`: `entity_digest`, or nothing for one that the payment lacks."""
+
+
+def observed_of(payment: Payment) -> Observed:
+    """Of a payment that was observed."""
+    return Observed(
+        microseconds(payment.at),
+        hash48("event", payment.event_id),
+        tuple(entity_digest(entity, payment.identity(entity)) for entity in Entity),
+    )
+
+
+def entity_digest(entity: Entity, identity: str | None) -> bytes:
+    """128 bits that name an entity within a tenant: short whatever a sender sends, and they tell nobody who it is."""
+    if identity is None:
+        return b""
+    return blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16, person=entity.encode()).digest()
+
+
+_PACKING: Final = struct.Struct("<q6sqH6s6s6s6s6s6s6sHiiBBq")
 OBSERVATION_BYTES: Final = _PACKING.size
 
 
 def pack(observation: Observation) -> bytes:
-    """The 53 bytes under which an observation is stored (layout `v1`); `received_at` is not kept."""
+    """The 86 bytes under which an observation is stored (layout `v2`); `received_at` is not kept."""
     return _PACKING.pack(
         observation.at,
         observation.id.to_bytes(6, "little"),
@@ -162,27 +259,42 @@ def pack(observation: Observation) -> bytes:
         observation.user.to_bytes(6, "little"),
         observation.device.to_bytes(6, "little"),
         observation.payment_token.to_bytes(6, "little"),
+        observation.address.to_bytes(6, "little"),
+        observation.network.to_bytes(6, "little"),
+        observation.merchant.to_bytes(6, "little"),
+        observation.product.to_bytes(6, "little"),
         observation.country,
         observation.latitude,
         observation.longitude,
         observation.declined,
+        observation.label,
+        observation.label_at,
     )
 
 
 def unpack(packed: bytes) -> Observation:
     """The inverse of `pack`, with `received_at` 0."""
-    at, id_, amount, currency, user, device, token, country, latitude, longitude, declined = _PACKING.unpack(packed)
+    at, id_, amount, currency, *identities, country, latitude, longitude, declined, label, label_at = _PACKING.unpack(
+        packed
+    )
+    user, device, token, address, network, merchant, product = (int.from_bytes(one, "little") for one in identities)
     return Observation(
-        at,
-        int.from_bytes(id_, "little"),
-        amount,
-        currency,
-        int.from_bytes(user, "little"),
-        int.from_bytes(device, "little"),
-        int.from_bytes(token, "little"),
-        country,
-        latitude,
-        longitude,
-        declined,
-        0,
+        at=at,
+        id=int.from_bytes(id_, "little"),
+        amount=amount,
+        currency=currency,
+        user=user,
+        device=device,
+        payment_token=token,
+        country=country,
+        latitude=latitude,
+        longitude=longitude,
+        declined=declined,
+        received_at=0,
+        address=address,
+        network=network,
+        merchant=merchant,
+        product=product,
+        label=label,
+        label_at=label_at,
     )

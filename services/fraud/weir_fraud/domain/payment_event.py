@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Meta
 from weir_common.ids import EventId, SubjectId, TenantId
 
-from weir_fraud.domain.payment import MAX_AMOUNT, Payment, PaymentKind
+from weir_fraud.domain.payment import MAX_AMOUNT, Context, Payment, PaymentKind
 
 EVENT_TYPE = "transaction"
 PAYMENT_SUBTYPES = frozenset(kind.value for kind in PaymentKind)
@@ -30,6 +31,7 @@ class _Coordinates(_Part):
 class _Geolocation(_Part):
     country: str | None = None
     coordinates: _Coordinates | None = None
+    ip_derived: bool | None = None
 
 
 class _SessionAttributes(_Part):
@@ -38,11 +40,15 @@ class _SessionAttributes(_Part):
 
 
 class _SessionData(_Part):
+    session_start: _Instant | None = None
+    session_sequence: int | None = None
     session_attributes: _SessionAttributes | None = None
 
 
 class _UserProfile(_Part):
+    account_type: str | None = None
     registration_date: _Instant | None = None
+    verification_status: str | None = None
 
 
 class _UserContext(_Part):
@@ -57,26 +63,53 @@ class _Pricing(_Part):
 
 
 class _Product(_Part):
+    product_id: str | None = None
     pricing: _Pricing | None = None
+    quantity: Any = None
+
+
+class _Discount(_Part):
+    discount_amount: Decimal | None = None
+
+
+class _Loyalty(_Part):
+    points_redeemed: float | None = None
 
 
 class _CartValue(_Part):
+    subtotal: Decimal | None = None
+    discounts_applied: list[_Discount] | None = None
+    loyalty_benefits: _Loyalty | None = None
     final_total: Decimal | None = None
     currency: Any = None
 
 
 class _Address(_Part):
+    address_hash: str | None = None
+    same_as_billing: bool | None = None
     country: str | None = None
+    address_type: str | None = None
+
+
+class _RiskSignals(_Part):
+    fraud_score: float | None = None
 
 
 class _PaymentMethod(_Part):
+    method_type: str | None = None
     tokenized_identifier: str | None = None
     billing_address: _Address | None = None
+    risk_signals: _RiskSignals | None = None
     outcome: Any = None
+
+
+class _ShippingMethod(_Part):
+    service_level: str | None = None
 
 
 class _ShippingContext(_Part):
     shipping_address: _Address | None = None
+    shipping_method: _ShippingMethod | None = None
 
 
 class _PaymentContext(_Part):
@@ -96,8 +129,43 @@ class _TransactionContext(_Part):
     order_id: Any = None
 
 
+class _TenantMetadata(_Part):
+    merchant_id: str | None = None
+
+
+class _PageContext(_Part):
+    user_interactions: list[msgspec.Raw] | None = None
+
+
+class _InteractionContext(_Part):
+    touchpoint_journey: list[msgspec.Raw] | None = None
+    page_context: _PageContext | None = None
+
+
 class _BusinessContext(_Part):
+    tenant_metadata: _TenantMetadata | None = None
     transaction_context: _TransactionContext | None = None
+    interaction_context: _InteractionContext | None = None
+
+
+class _SecurityFlags(_Part):
+    suspicious_user_agent: bool | None = None
+    tor_exit_node: bool | None = None
+    known_bot: bool | None = None
+
+
+class _ClientNetwork(_Part):
+    address_hash: Any = None
+    kind: Any = None
+
+
+class _SecurityContext(_Part):
+    security_flags: _SecurityFlags | None = None
+    client_network: _ClientNetwork | None = None
+
+
+class _TechnicalContext(_Part):
+    security_context: _SecurityContext | None = None
 
 
 class _EventData(_Part):
@@ -105,6 +173,7 @@ class _EventData(_Part):
     event_subtype: str
     user_context: _UserContext | None = None
     business_context: _BusinessContext | None = None
+    technical_context: _TechnicalContext | None = None
 
 
 class _EventMetadata(_Part):
@@ -157,6 +226,8 @@ def payment_of(event: PaymentEvent, tenant_id: TenantId, received_at: datetime) 
     context = cart.payment_context or _PaymentContext()
     method = context.payment_methods[0] if context.payment_methods else _PaymentMethod()
     shipping = context.shipping_context or _ShippingContext()
+    business = data.business_context or _BusinessContext()
+    network = _security(data).client_network or _ClientNetwork()
     event_id = EventId(metadata.event_id.lower())
     amount = event.amount
     kind = PaymentKind(data.event_subtype)
@@ -182,7 +253,93 @@ def payment_of(event: PaymentEvent, tenant_id: TenantId, received_at: datetime) 
         billing_country=method.billing_address.country if method.billing_address is not None else None,
         shipping_country=shipping.shipping_address.country if shipping.shipping_address is not None else None,
         registered_at=user.user_profile.registration_date if user.user_profile is not None else None,
+        address=_address(method, shipping),
+        network=_text(network.address_hash),
+        merchant=business.tenant_metadata.merchant_id if business.tenant_metadata is not None else None,
+        product=transaction.products[0].product_id if transaction.products else None,
+        context=_context(event, method, shipping),
     )
+
+
+def _address(method: _PaymentMethod, shipping: _ShippingContext) -> str | None:
+    for place in (shipping.shipping_address, method.billing_address):
+        if place is not None and place.address_hash:
+            return place.address_hash
+    return None
+
+
+def _context(event: PaymentEvent, method: _PaymentMethod, shipping: _ShippingContext) -> Context:
+    data = event.event_data
+    business = data.business_context or _BusinessContext()
+    user = data.user_context or _UserContext()
+    session = user.session_data or _SessionData()
+    profile = user.user_profile or _UserProfile()
+    security = _security(data)
+    flags = security.security_flags or _SecurityFlags()
+    interaction = business.interaction_context or _InteractionContext()
+    page = interaction.page_context
+    transaction = event._transaction or _TransactionContext()
+    cart = event._cart.cart_value if event._cart is not None else None
+    attributes = session.session_attributes
+    kind = security.client_network.kind if security.client_network is not None else None
+    started = session.session_start
+    level = shipping.shipping_method.service_level if shipping.shipping_method is not None else None
+    destination = shipping.shipping_address or _Address()
+    return Context(
+        session_seconds=None if started is None else (event.event_metadata.timestamp - started).total_seconds(),
+        session_sequence=session.session_sequence,
+        touchpoints=_length(interaction.touchpoint_journey),
+        interactions=_length(page.user_interactions) if page is not None else None,
+        lines=_length(transaction.products),
+        units=_units(transaction.products),
+        subtotal=_plausible(cart.subtotal) if cart is not None else None,
+        discounts=_discounts(cart),
+        points_redeemed=cart.loyalty_benefits.points_redeemed
+        if cart is not None and cart.loyalty_benefits is not None
+        else None,
+        express=None if level is None else level != "ground",
+        po_box=None if destination.address_type is None else destination.address_type == "po_box",
+        shipped_to_billing=destination.same_as_billing,
+        wallet=None if method.method_type is None else method.method_type == "digital_wallet",
+        pay_later=None if method.method_type is None else method.method_type == "bnpl",
+        verified=None if profile.verification_status is None else profile.verification_status == "verified",
+        trial=None if profile.account_type is None else profile.account_type == "trial",
+        network_kind=kind if isinstance(kind, str) else None,
+        tor=flags.tor_exit_node,
+        bot=flags.known_bot,
+        suspicious_agent=flags.suspicious_user_agent,
+        place_by_network=attributes.geolocation.ip_derived
+        if attributes is not None and attributes.geolocation is not None
+        else None,
+        sender_score=method.risk_signals.fraud_score if method.risk_signals is not None else None,
+    )
+
+
+def _security(data: _EventData) -> _SecurityContext:
+    technical = data.technical_context or _TechnicalContext()
+    return technical.security_context or _SecurityContext()
+
+
+def _length(entries: Sequence[object] | None) -> int | None:
+    return None if entries is None else len(entries)
+
+
+def _units(products: list[_Product] | None) -> int | None:
+    """None unless every line says how many."""
+    quantities = [product.quantity for product in products or ()]
+    known = [quantity for quantity in quantities if isinstance(quantity, int) and not isinstance(quantity, bool)]
+    return sum(known) if quantities and len(known) == len(quantities) else None
+
+
+def _plausible(amount: Decimal | None) -> Decimal | None:
+    return amount if amount is not None and is_plausible(amount) else None
+
+
+def _discounts(cart: _CartValue | None) -> Decimal | None:
+    if cart is None or cart.discounts_applied is None:
+        return None
+    amounts = [_plausible(discount.discount_amount) for discount in cart.discounts_applied]
+    return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def _text(value: object) -> str | None:

@@ -41,3 +41,45 @@ BILLING_COUNTRY_MISMATCH: Final = ReasonCode(
 SHIPPING_COUNTRY_MISMATCH: Final = ReasonCode(
     "SHIPPING_COUNTRY_MISMATCH", "Whether the goods go to the country of the billing address"
 )
+
+USER_SPEND: Final = ReasonCode("USER_SPEND", "How much this user pays at a time")
+USER_FRAUD: Final = ReasonCode("USER_FRAUD", "Earlier payments of this user that were fraud")
+MULTIPLE_ADDRESSES: Final = ReasonCode("MULTIPLE_ADDRESSES", "Number of addresses that this user has goods sent to")
+MULTIPLE_NETWORKS: Final = ReasonCode("MULTIPLE_NETWORKS", "Number of network addresses that this user pays from")
+MULTIPLE_MERCHANTS: Final = ReasonCode("MULTIPLE_MERCHANTS", "Number of merchants that this user pays in a short time")
+NEW_ADDRESS: Final = ReasonCode("NEW_ADDRESS", "Whether this user had goods sent to this address before")
+NEW_NETWORK: Final = ReasonCode("NEW_NETWORK", "Whether this user paid from this network address before")
+NEW_MERCHANT: Final = ReasonCode("NEW_MERCHANT", "Whether this user paid this merchant before")
+NEW_COUNTRY: Final = ReasonCode("NEW_COUNTRY", "Whether this user paid from this country before")
+DEVICE_ADDRESSES: Final = ReasonCode("DEVICE_ADDRESSES", "Number of addresses that goods are sent to from this device")
+DEVICE_FRAUD: Final = ReasonCode("DEVICE_FRAUD", "Earlier payments from this device that were fraud")
+PAYMENT_TOKEN_DECLINES: Final = ReasonCode("PAYMENT_TOKEN_DECLINES", "Declined payments by this payment method")
+PAYMENT_TOKEN_ADDRESSES: Final = ReasonCode(
+    "PAYMENT_TOKEN_ADDRESSES", "Number of addresses that this payment method pays deliveries to"
+)
+ADDRESS_VELOCITY: Final = ReasonCode("ADDRESS_VELOCITY", "How often goods are sent to this address")
+ADDRESS_SHARED: Final = ReasonCode("ADDRESS_SHARED", "Number of users who have goods sent to this address")
+ADDRESS_PAYMENT_TOKENS: Final = ReasonCode(
+    "ADDRESS_PAYMENT_TOKENS", "Number of payment methods that pay deliveries to this address"
+)
+ADDRESS_FRAUD: Final = ReasonCode("ADDRESS_FRAUD", "Earlier payments for deliveries to this address that were fraud")
+NETWORK_VELOCITY: Final = ReasonCode("NETWORK_VELOCITY", "How often is paid from this network address")
+NETWORK_SHARED: Final = ReasonCode("NETWORK_SHARED", "Number of users of this network address")
+NETWORK_PAYMENT_TOKENS: Final = ReasonCode(
+    "NETWORK_PAYMENT_TOKENS", "Number of payment methods tried from this network address"
+)
+NETWORK_DECLINES: Final = ReasonCode("NETWORK_DECLINES", "Declined payments from this network address")
+ANONYMOUS_NETWORK: Final = ReasonCode("ANONYMOUS_NETWORK", "Whether the network hides who uses it")
+AUTOMATED_CLIENT: Final = ReasonCode("AUTOMATED_CLIENT", "Whether a program rather than a person pays")
+MERCHANT_RISK: Final = ReasonCode("MERCHANT_RISK", "How many earlier payments to this merchant were fraud")
+PRODUCT_RISK: Final = ReasonCode("PRODUCT_RISK", "How many earlier payments for this product were fraud")
+AMOUNT_ABOVE_MERCHANT: Final = ReasonCode(
+    "AMOUNT_ABOVE_MERCHANT", "The amount against what is paid to this merchant otherwise"
+)
+SESSION: Final = ReasonCode("SESSION", "How the customer came to the payment")
+CART: Final = ReasonCode("CART", "What is in the cart")
+DISCOUNTS: Final = ReasonCode("DISCOUNTS", "How much of the price is discounts")
+LOYALTY_POINTS: Final = ReasonCode("LOYALTY_POINTS", "Loyalty points that are redeemed")
+DELIVERY: Final = ReasonCode("DELIVERY", "How and where the goods are delivered")
+PAYMENT_METHOD: Final = ReasonCode("PAYMENT_METHOD", "The kind of payment method")
+SENDER_SCORE: Final = ReasonCode("SENDER_SCORE", "What the sender's own checks say")

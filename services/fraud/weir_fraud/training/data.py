@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -31,6 +32,10 @@ class Part:
     scenarios: tuple[str, ...]
     tenants: tuple[str, ...]
 
+    def only(self, columns: Sequence[int]) -> Part:
+        """The same rows with these columns of `x`."""
+        return replace(self, x=np.ascontiguousarray(self.x[:, columns]))
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -40,6 +45,21 @@ class TrainingSet:
     validation: Part
     test: Part
     digest: str
+
+    def only(self, wanted: Sequence[str], names: Sequence[str]) -> TrainingSet:
+        """With the wanted ones of the columns `names`."""
+        columns = [names.index(name) for name in wanted]
+        return replace(
+            self,
+            train=self.train.only(columns),
+            validation=self.validation.only(columns),
+            test=self.test.only(columns),
+        )
+
+
+def tells(column: NDArray[np.float32]) -> bool:
+    """Whether a feature differs between rows; unknown is a value of its own."""
+    return len(np.unique(column)) > 1
 
 
 def generate(seed: int) -> list[Labelled]:

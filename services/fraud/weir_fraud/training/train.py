@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from weir_fraud.domain.catalogue import load_catalogue
+from weir_fraud.domain.catalogue import catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.training.artifacts import CARD, library_versions
-from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, generate, training_set
+from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, generate, tells, training_set
 from weir_fraud.training.fit import PARAMETERS, TREES, fit, refuse_unless_equal, scores_of, version_of
 from weir_fraud.training.metrics import report, thresholds_for
 from weir_fraud.training.onnx_form import onnx_form
@@ -31,6 +31,10 @@ def train(seed: int, key: str, say: Callable[[str], None]) -> Mapping[str, bytes
     say(f"{len(payments)} payments of {DAYS} days made")
     data = training_set(payments, catalogue)
     say(f"{len(catalogue.features)} features computed")
+    # What the data never tells, or always tells the same, can neither be learnt from nor be explained by.
+    telling = [name for name, column in zip(catalogue.names(), data.train.x.T, strict=True) if tells(column)]
+    catalogue, data = catalogue_of(catalogue[name] for name in telling), data.only(telling, catalogue.names())
+    say(f"{len(telling)} of them differ between payments")
     booster = fit(data.train, catalogue, seed)
     onnx_model = onnx_form(booster)
     parity = refuse_unless_equal(booster, onnx_model, data.test.x, seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from weir_fraud.domain.aggregate import MONTH, Aggregate, Entity, Measure, Which
+from weir_fraud.domain.aggregate import MONTH, WEEK, Aggregate, Entity, Measure, Which
 from weir_fraud.domain.feature import NAN, Feature
 from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.reason_code import AMOUNT_ABOVE_HISTORY
@@ -14,13 +14,14 @@ def _compute(payment: Payment, aggregates: Sequence[float]) -> float:
     return float(payment.amount) / mean if payment.amount is not None and mean > 0 else NAN
 
 
-FEATURES = (
+FEATURES = tuple(
     Feature(
-        "amount_to_user_mean_30d",
+        f"amount_to_user_mean_{window.label}",
         "1",
-        "Amount, divided by the mean of the user's earlier payments in the same currency, over 30d",
+        f"Amount, divided by the mean of the user's earlier payments in the same currency, over {window.label}",
         AMOUNT_ABOVE_HISTORY,
         _compute,
-        (Aggregate(Entity.USER, Measure.MEAN, MONTH, Which.SAME_CURRENCY, own=False),),
-    ),
+        (Aggregate(Entity.USER, Measure.MEAN, window, Which.SAME_CURRENCY, own=False),),
+    )
+    for window in (WEEK, MONTH)
 )
