@@ -209,7 +209,7 @@ async def test_a_person_gets_what_became_of_their_payments(
     channel: grpc.aio.Channel, tenant: TenantId, vault: OpenVault, pool: asyncpg.Pool, catalogue: Catalogue
 ) -> None:
     """Labels, and the case with its notes as they were written; who wrote them stays out."""
-    first = (await ask(channel, tenant, event(tenant))).decision.event_id
+    first = (await ask(channel, tenant, event(tenant))).event_id
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
     made = await decisions.find(tenant, EventId(first))
     assert made is not None

@@ -60,7 +60,11 @@ class SealedNotes:
         if subject.startswith(SUBJECT_PREFIX):
             return Subject(subject, await self._vault.open_key(tenant_id, subject))
         whoever = nobody(self._clock())
-        return (await self._vault.resolve(tenant_id, [whoever]))[whoever]
+        try:
+            return (await self._vault.resolve(tenant_id, [whoever]))[whoever]
+        except KeyDestroyed as error:
+            # Nobody is never erased: a rotation destroyed the older of the tenant's keys while it was read.
+            raise VaultUnavailable("the tenant's keys were rotated while they were read") from error
 
     async def _cipher(self, tenant_id: TenantId, key_id: SubjectId) -> SubjectCipher | None:
         try:
