@@ -72,9 +72,10 @@ def feedback_router(
         """One label, or up to 500 as `{"labels": […]}`; each gets its own result, in order, and one bad label fails no other.
 
         `chargeback`: the bank took the money back; `confirmed`: it was found to be fraud; `cleared`: it was honest. `occurred_at` is
-        when that became known to you, from 2000 on and at most a day ahead. Every label is kept; the newest by `occurred_at` counts, of
-        one moment `chargeback` before `confirmed` before `cleared`. Sent again, the same label (event, label, time) is a `duplicate`. `unknown_event`: there is no
-        decision on the event, as of payments that were only imported; the label is kept all the same.
+        when that became known to you, from 2000 on and at most a day ahead. Every label is kept; the newest by `occurred_at` counts,
+        of one moment `chargeback` before `confirmed` before `cleared`. Sent again, the same label (event, label, time) is a
+        `duplicate`. `unknown_event`: there is no decision on the event, as of payments that were only imported; the label is kept
+        all the same.
 
         Pointers in results are relative to the label. 200: every label is kept; 207: some are not; 422: none is. Audited.
         """
