@@ -49,6 +49,8 @@ UNSAYABLE: Final = {
     "GET /api/v2/analytics/realtime/dashboard": "`from` is before `to`, by at most 31 days",
     "POST /api/v2/events/batch": "names occur once; a CloudEvent and its data agree; amounts have at most 40 digits",
     "POST /api/v2/ml/inference/fraud": "the event is a payment, not of the future, with a plausible amount",
+    "POST /api/v2/ml/feedback/fraud": "a label is of a time between 2000 and tomorrow; a reference is nobody's number",
+    "GET /api/v2/ml/cases": "a cursor is one that was given out, in this order",
     "POST /api/v2/data/export/gdpr": "a recipient is an age key; a reference is used once",
     "POST /api/v2/admin/tenants/{tenant_id}/keys": "an expiry is in the future; a tenant's key has no operator's role",
     "POST /api/v2/admin/tenants/{tenant_id}/tokens": "a tenant's person has no operator's role; 60.0 is no whole number",
@@ -57,8 +59,10 @@ UNSAYABLE: Final = {
     "GET /api/v2/ops/ledger": "an operator says which tenant",
     "POST /api/v2/admin/tenant/scale": "min is at most max",
 }
-_OF_A_BATCH: Final = "POST /api/v2/events/batch"
-"""One bad event never fails the others: an invalid request may be answered with 207."""
+_OF_A_BATCH: Final = frozenset({"POST /api/v2/events/batch", "POST /api/v2/ml/feedback/fraud"})
+"""One bad event, or label, never fails the others: an invalid request may be answered with 207."""
+_IF_UNCHANGED: Final = tuple(f"POST /api/v2/ml/cases/{{event_id}}/{step}" for step in ("assign", "notes", "resolve"))
+"""The version in If-Match may be another than the present one: 412."""
 
 
 @dataclass
@@ -96,9 +100,12 @@ def configuration() -> SchemathesisConfig:
     concessions: list[dict[str, Any]] = []
     for name in UNSAYABLE:
         checks: dict[str, Any] = {"positive_data_acceptance": {"expected-statuses": [*accepted, "422"]}}
-        if name == _OF_A_BATCH:
+        if name in _OF_A_BATCH:
             refused = ["207", "400", "401", "403", "404", "405", "409", "413", "415", "422", "429"]
             checks["negative_data_rejection"] = {"expected-statuses": refused}
+        concessions.append({"include-name": name, "checks": checks})
+    for name in _IF_UNCHANGED:
+        checks = {"positive_data_acceptance": {"expected-statuses": [*accepted, "412"]}}
         concessions.append({"include-name": name, "checks": checks})
     return SchemathesisConfig.from_dict(
         {

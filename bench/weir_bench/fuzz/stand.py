@@ -7,13 +7,13 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
 from weir_common.http import TENANT_PATTERN
 from weir_local.demo import attacks
 from weir_local.demo.api import Gateway
+from weir_local.demo.to_review import payment_to_review
 
 _KNOWN_SECONDS: Final = 20.0
 _TENANT: Final = re.compile(TENANT_PATTERN)
@@ -71,7 +71,7 @@ def _is_uuid(value: object) -> bool:
 
 
 async def prepare(gateway: Gateway) -> Stand:
-    """Make the tenant, its key, an accepted payment with its decision, an export and a scaling plan. ``RuntimeError`` if it cannot."""
+    """Make the tenant, its key, an accepted payment with its decision and case, an export and a scaling plan. ``RuntimeError`` if it cannot."""
     tenant = f"fuzz-{uuid.uuid4().hex[:8]}"
     body: dict[str, Any] = {"tenant_id": tenant, "name": "Fuzz", "tier": "enterprise", "vertical": "grocery"}
     _good(await gateway.operator("POST", "/api/v2/admin/tenants", json=body))
@@ -81,15 +81,15 @@ async def prepare(gateway: Gateway) -> Stand:
     spare = _good(await gateway.operator("POST", path, json={"client": "spare", "roles": ["analyst"]})).json()
     await _is_known(gateway, key)
 
-    event = attacks.payment(tenant, str(uuid.uuid4()), datetime.now(UTC))
+    # Decided on, with a case that can be worked on, and on the log.
+    event = await payment_to_review(gateway, tenant, key["x-api-key"])
     _good(await gateway.client.post("/api/v2/events/batch", json={"events": [event]}, headers=key))
-    _good(await gateway.client.post("/api/v2/ml/inference/fraud", json={"event": event}, headers=key))
     export = {"tenant_id": tenant, "subject": {"user_id": "u1"}}
     request = _good(await gateway.client.post("/api/v2/data/export/gdpr", json=export, headers=key)).json()
     scale = {"tenant_id": tenant, "service": "fraud", "dry_run": True}
     plan = _good(await gateway.operator("POST", "/api/v2/admin/tenant/scale", json=scale)).json()
     ids = {
-        "event_id": event["event_metadata"]["event_id"],
+        "event_id": attacks.event_id(event),
         "request_id": request["request_id"],
         "key_id": spare["key"]["key_id"],
         "plan_id": f"{tenant}.{plan['plan_id']}" if "." not in plan["plan_id"] else plan["plan_id"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from weir_common.api_keys import generate_api_key, hash_api_key
-from weir_common.auth import Authenticator, TokenVerifier
+from weir_common.auth import PERMISSIONS, Action, Authenticator, Role, TokenVerifier
 from weir_common.credentials import CredentialDirectory, CredentialRecord, TenantRecord
 from weir_common.problems import Unauthenticated, Unavailable
 from weir_common.settings import AuthSettings, KafkaSettings
@@ -55,3 +55,22 @@ def test_an_unknown_key_is_bad_only_when_all_are_known(
 def test_a_malformed_key_is_bad_at_once(authenticator: Authenticator) -> None:
     with pytest.raises(Unauthenticated):
         authenticator.authenticate(api_key="weir_live_nonsense", authorization=None)
+
+
+@pytest.mark.parametrize(
+    ("action", "roles"),
+    [
+        (
+            Action.FRAUD_LABEL,
+            {Role.OWNER, Role.ADMIN, Role.FRAUD_ANALYST, Role.OPERATOR, Role.INGEST},
+        ),
+        (
+            Action.FRAUD_CASES_READ,
+            {Role.OWNER, Role.ADMIN, Role.FRAUD_ANALYST, Role.OPERATOR, Role.AUDITOR},
+        ),
+        (Action.FRAUD_CASES_WORK, {Role.OWNER, Role.ADMIN, Role.FRAUD_ANALYST, Role.OPERATOR}),
+    ],
+)
+def test_who_labels_payments_and_works_on_cases(action: Action, roles: set[Role]) -> None:
+    """A machine that sends payments hears of chargebacks, but reads no analyst's notes."""
+    assert {role for role, allowed in PERMISSIONS.items() if action in allowed} == roles

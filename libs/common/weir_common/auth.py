@@ -46,6 +46,9 @@ class Action(StrEnum):
     EVENTS_READ = "events:read"
     QUARANTINE_MANAGE = "quarantine:manage"
     FRAUD_SCORE = "fraud:score"
+    FRAUD_LABEL = "fraud:label"
+    FRAUD_CASES_READ = "fraud_cases:read"
+    FRAUD_CASES_WORK = "fraud_cases:work"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
@@ -67,6 +70,9 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
     Role.FRAUD_ANALYST: frozenset(
         {
             Action.FRAUD_SCORE,
+            Action.FRAUD_LABEL,
+            Action.FRAUD_CASES_READ,
+            Action.FRAUD_CASES_WORK,
             Action.ANOMALIES_READ,
             Action.DASHBOARD_READ,
             Action.EVENTS_READ,
@@ -87,6 +93,7 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
         {
             Action.DASHBOARD_READ,
             Action.ANOMALIES_READ,
+            Action.FRAUD_CASES_READ,
             Action.SUBJECT_REQUESTS_READ,
             Action.SLA_READ,
             Action.AUDIT_READ,
@@ -94,7 +101,7 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
             Action.EVENTS_READ,
         }
     ),
-    Role.INGEST: frozenset({Action.EVENTS_WRITE, Action.FRAUD_SCORE, Action.EVENTS_READ}),
+    Role.INGEST: frozenset({Action.EVENTS_WRITE, Action.FRAUD_SCORE, Action.FRAUD_LABEL, Action.EVENTS_READ}),
     Role.SUPPORT: frozenset({Action.HEALTH_READ}),
 }
 

@@ -105,6 +105,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("There is no such thing")}
 CONFLICT: dict[int | str, dict[str, Any]] = {409: _problem("Not as things stand now; `detail` says why")}
+CHANGED: dict[int | str, dict[str, Any]] = {412: _problem("It is another version by now than the one in If-Match")}
 GONE: dict[int | str, dict[str, Any]] = {410: _problem("It was there, and was deleted")}
 """For the ``responses`` of single routes."""
 

@@ -6,6 +6,7 @@ Problem
  ├─ Forbidden          403
  ├─ NotFound           404
  ├─ Conflict           409
+ ├─ PreconditionFailed 412
  ├─ PayloadTooLarge    413
  ├─ TooManyRequests    429, with Retry-After
  └─ Unavailable        503, with Retry-After
@@ -105,6 +106,12 @@ class Conflict(Problem):
     status = 409
     slug = "conflict"
     title = "The request conflicts with the present state"
+
+
+class PreconditionFailed(Problem):
+    status = 412
+    slug = "precondition-failed"
+    title = "It was changed since the caller saw it"
 
 
 class PayloadTooLarge(Problem):

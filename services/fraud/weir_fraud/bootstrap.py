@@ -11,6 +11,7 @@ from functools import partial
 from weir.fraud.v1 import fraud_pb2_grpc
 from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.api_docs import add_schemas
 from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, TokenVerifier
@@ -32,18 +33,26 @@ from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
 from weir_fraud.adapters.onnx_model import load_model
+from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
+from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
+from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
+from weir_fraud.work_case import WorkCase
 
 SERVICE = "fraud"
 
@@ -82,6 +91,11 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
         await decisions.register(model.card)
         metrics = DecisionMetrics()
+        cases = PostgresCases(pool, relay.wake)
+        notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
+        label_metrics = LabelMetrics()
+        record_labels = RecordLabels(cases, label_metrics)
+        work_case = WorkCase(cases, decisions, notes, record_labels, CaseMetrics(), now)
         score_payments = ScorePayments(features, model, catalogue, now)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
@@ -114,6 +128,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             meter=request_meter,
         )
         app.include_router(fraud_router(decisions, catalogue, model.card))
+        app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
+        app.include_router(cases_router(cases, cases, decisions, notes, work_case))
+        add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
@@ -141,7 +158,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                    FraudSubjectData(decisions, features),
+                    FraudSubjectData(decisions, features, cases, cases, notes),
                 ),
             ],
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],

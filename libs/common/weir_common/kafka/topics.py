@@ -16,6 +16,7 @@ EVENTS = "weir.ingest.events.v2"
 QUARANTINE = "weir.ingest.quarantine.v2"
 REFUSED = "weir.ingest.refused.v1"
 DECISIONS = "weir.fraud.decisions.v1"
+LABELS = "weir.fraud.labels.v1"
 FINDINGS = "weir.anomaly.findings.v1"
 AUDIT = "weir.compliance.audit.v1"
 ERASURE = "weir.compliance.erasure.v1"
@@ -57,6 +58,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(QUARANTINE, 3, retention_days=30),
     TopicSpec(REFUSED, 3),
     TopicSpec(DECISIONS, EVENT_PARTITIONS),
+    TopicSpec(LABELS, EVENT_PARTITIONS),
     TopicSpec(FINDINGS, 3),
     TopicSpec(AUDIT, 1, retention_days=30),
     TopicSpec(ERASURE, 1, compacted=True),

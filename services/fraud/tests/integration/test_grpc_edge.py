@@ -9,6 +9,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,23 +24,31 @@ from weir_bench.machine import slowness
 from weir_common.audit import AuditEntry
 from weir_common.auth import Principal, Role
 from weir_common.grpc import GrpcServer, grpc_channel
-from weir_common.ids import TenantId
+from weir_common.ids import EventId, TenantId
 from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
 from weir_common.privacy.identifiers import user
 from weir_common.problems import Unauthenticated
 from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Outcome
+from weir_fraud.domain.review_case import Resolution
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
+from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
+from weir_fraud.work_case import Seen, WorkCase
 
 pytestmark = pytest.mark.integration
 
@@ -90,6 +99,7 @@ async def channel(
     await features.load()
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
     await decisions.register(model.card)
+    cases = PostgresCases(pool, lambda: None)
     score = ScoreTransaction(
         ScorePayments(features, model, catalogue, now), decisions, DecisionMetrics(), ScoringSettings()
     )
@@ -100,7 +110,8 @@ async def channel(
         [
             partial(fraud_pb2_grpc.add_FraudServiceServicer_to_server, servicer),
             partial(
-                subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, FraudSubjectData(decisions, features)
+                subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
+                FraudSubjectData(decisions, features, cases, cases, SealedNotes(vault.vault, now, timeout_seconds=1)),
             ),
         ],
         ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService"],
@@ -192,6 +203,45 @@ async def test_a_person_gets_what_is_held_of_them(
     by_name = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=raw)
     answers = [answer async for answer in stub.ExportSubject(by_name, timeout=10)]
     assert answers[-1].summary.records == 0, "no store knows the merchant's own identifiers"
+
+
+async def test_a_person_gets_what_became_of_their_payments(
+    channel: grpc.aio.Channel, tenant: TenantId, vault: OpenVault, pool: asyncpg.Pool, catalogue: Catalogue
+) -> None:
+    """Labels, and the case with its notes as they were written; who wrote them stays out."""
+    first = (await ask(channel, tenant, event(tenant))).event_id
+    decisions = PostgresDecisions(pool, catalogue, lambda: None)
+    made = await decisions.find(tenant, EventId(first))
+    assert made is not None
+    reviewed = replace(made, event_id=EventId(str(uuid.uuid4())), outcome=Outcome.REVIEW)
+    await decisions.record(reviewed)
+    cases = PostgresCases(pool, lambda: None)
+    notes = SealedNotes(vault.vault, now, timeout_seconds=1)
+    ada = Principal(tenant, "ada-of-the-shop", "person", frozenset({Role.FRAUD_ANALYST}))
+    work = WorkCase(cases, decisions, notes, RecordLabels(cases, LabelMetrics()), CaseMetrics(), now)
+    await work.note(tenant, reviewed.event_id, "Called the customer.", ada, Seen())
+    await work.resolve(tenant, reviewed.event_id, Resolution.LEGITIMATE, None, ada, Seen())
+    found = await vault.vault.find(tenant, [user("hashed_user_id")])
+    subject = subject_data_pb2.SubjectIdentifiers(subject_ids=[one.subject_id for one in found.values()])
+    request = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=subject)
+    stub = subject_data_pb2_grpc.SubjectDataServiceStub(channel)
+    answers = [answer async for answer in stub.ExportSubject(request, timeout=10)]
+    by_category = {
+        category: [json.loads(answer.record.json) for answer in answers[:-1] if answer.record.category == category]
+        for category in ("fraud.decision", "fraud.label", "fraud.case")
+    }
+    assert len(by_category["fraud.decision"]) == 2
+    (said,) = by_category["fraud.label"]
+    assert (said["event_id"], said["label"], said["is_fraud"]) == (reviewed.event_id, "cleared", False)
+    (case,) = [one for one in by_category["fraud.case"] if one["event_id"] == reviewed.event_id]
+    assert [(step["action"], step["note"]) for step in case["history"]] == [
+        ("opened", None),
+        ("noted", "Called the customer."),
+        ("resolved", None),
+    ]
+    assert not any(b"ada-of-the-shop" in answer.record.json for answer in answers[:-1])
+    assert answers[-1].summary.records == len(answers) - 1
+    assert {info.category for info in answers[-1].summary.processing} >= set(by_category)
 
 
 @pytest.fixture

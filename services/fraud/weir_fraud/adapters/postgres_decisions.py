@@ -15,6 +15,7 @@ from weir_common.postgres import Connection, tenant_transaction
 from weir_common.telemetry import traceparent_of
 
 from weir_fraud.adapters.decision_record import decision_record
+from weir_fraud.adapters.postgres_faults import AWAY
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Outcome, Source, explained
 from weir_fraud.domain.model import ModelCard, Thresholds
@@ -23,9 +24,6 @@ from weir_fraud.errors import DecisionStoreUnavailable
 
 SCHEMA: Final = "fraud"
 _PAGE: Final = 200
-_AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InsufficientResourcesError,
-         asyncpg.OperatorInterventionError, asyncpg.TransactionRollbackError, OSError)  # fmt: skip
-"""What may go away by itself; a deadline is the caller's."""
 
 _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
@@ -58,14 +56,14 @@ class PostgresDecisions:
                     card.thresholds.decline,
                     msgspec.json.encode(card).decode(),
                 )
-        except _AWAY as error:
+        except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not take the model card: {error!r}") from error
 
     async def find(self, tenant_id: TenantId, event_id: EventId) -> Decision | None:
         try:
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
                 return await self._find(connection, tenant_id, event_id)
-        except _AWAY as error:
+        except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
 
     async def record(self, decision: Decision) -> Decision:
@@ -76,7 +74,7 @@ class PostgresDecisions:
                     _row(decision),
                     *outbox_row(decision_record(decision, traceparent_of())),
                 )
-        except _AWAY as error:
+        except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
         if made:
             self._wake_outbox()
@@ -102,7 +100,7 @@ class PostgresDecisions:
                         list(anonymous_ids),
                         _PAGE,
                     )
-            except _AWAY as error:
+            except AWAY as error:
                 raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
             for row in rows:
                 yield self._decision(row)

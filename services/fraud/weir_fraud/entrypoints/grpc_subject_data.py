@@ -1,4 +1,4 @@
-"""``SubjectDataService`` of fraud: the decisions about a person, and the payments that the online histories still hold of them."""
+"""``SubjectDataService`` of fraud: the decisions about a person, what became of them, and the payments that the histories still hold."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Final
 import grpc.aio
 import msgspec
 from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
-from weir_common.ids import TenantId
+from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError, InvalidRequest
 
+from weir_fraud.domain.label import Label
 from weir_fraud.domain.payment import (
     AMOUNT_UNITS,
     DEGREE_UNITS,
@@ -23,23 +24,36 @@ from weir_fraud.domain.payment import (
     visitor,
 )
 from weir_fraud.entrypoints.documents import decision_document
-from weir_fraud.ports import DecisionStore, FeatureStore
+from weir_fraud.ports import CaseStore, DecisionStore, FeatureStore, LabelStore, Notes
 
 DECISION: Final = "fraud.decision"
 HISTORY: Final = "fraud.payment_history"
+LABEL: Final = "fraud.label"
+CASE: Final = "fraud.case"
+_EVENTS_AT_ONCE: Final = 200
 
 
 class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
     """Called by compliance; everything that names the subject."""
 
-    def __init__(self, decisions: DecisionStore, features: FeatureStore) -> None:
+    def __init__(
+        self,
+        decisions: DecisionStore,
+        features: FeatureStore,
+        labels: LabelStore,
+        cases: CaseStore,
+        notes: Notes,
+    ) -> None:
         self._decisions = decisions
         self._features = features
+        self._labels = labels
+        self._cases = cases
+        self._notes = notes
 
     async def ExportSubject(  # noqa: N802 - the name is the protocol's
         self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
-        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved), then the history, then the summary."""
+        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved) and what became of them, the history, the summary."""
         tenant_id = TenantId(request.tenant_id)
         # By the ids on the log; the merchant's own are those of decisions from before events were protected.
         user_ids = [*request.subject.subject_ids, *request.subject.user_ids]
@@ -49,6 +63,7 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
                 "Not a subject.", errors=[FieldError("/subject", "a tenant and at least one identifier", "none")]
             )
         records = 0
+        decided: list[EventId] = []
         async for decision in self._decisions.of_subject(tenant_id, user_ids, anonymous_ids):
             records += 1
             document = decision_document(decision) | {
@@ -58,6 +73,15 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
                 "currency": decision.currency,
             }
             yield _record(DECISION, decision.event_id, document)
+            decided.append(decision.event_id)
+            if len(decided) == _EVENTS_AT_ONCE:
+                async for record in self._afterwards(tenant_id, decided):
+                    records += 1
+                    yield record
+                decided = []
+        async for record in self._afterwards(tenant_id, decided):
+            records += 1
+            yield record
         users = [*map(known_user, user_ids), *map(visitor, anonymous_ids)]
         history = await self._features.history(tenant_id, users)
         for start in range(0, len(history), OBSERVATION_BYTES):
@@ -66,6 +90,33 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             yield _record(HISTORY, packed[:14].hex(), _observed(packed))
         yield subject_data_pb2.ExportSubjectResponse(summary=_summary(records))
 
+    async def _afterwards(
+        self, tenant_id: TenantId, event_ids: list[EventId]
+    ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
+        """Labels and cases of decisions. Who of the merchant's people did it is not the subject's data (Art. 15(4))."""
+        if not event_ids:
+            return
+        for event_id, labels in (await self._labels.labels(tenant_id, event_ids)).items():
+            for label in labels:
+                yield _record(LABEL, f"{event_id}/{label.kind}/{label.occurred_at.isoformat()}", _labelled(label))
+        for event_id, case in (await self._cases.cases(tenant_id, event_ids)).items():
+            history = await self._cases.history(tenant_id, event_id)
+            sealed = [action.note for action in history if action.note is not None]
+            texts = iter(await self._notes.open(tenant_id, event_id, sealed))
+            document = {
+                "event_id": event_id,
+                "state": case.state.value,
+                "score": case.score,
+                "opened_at": case.opened_at,
+                "resolution": case.resolution,
+                "resolved_at": case.resolved_at,
+                "history": [
+                    {"action": action.kind.value, "at": action.at, "note": next(texts) if action.note else None}
+                    for action in history
+                ],
+            }
+            yield _record(CASE, event_id, document)
+
 
 def _record(category: str, record_id: str, document: object) -> subject_data_pb2.ExportSubjectResponse:
     return subject_data_pb2.ExportSubjectResponse(
@@ -73,6 +124,17 @@ def _record(category: str, record_id: str, document: object) -> subject_data_pb2
             category=category, record_id=record_id, json=msgspec.json.encode(document)
         )
     )
+
+
+def _labelled(label: Label) -> dict[str, object]:
+    return {
+        "event_id": label.event_id,
+        "label": label.kind.value,
+        "is_fraud": label.kind.is_fraud,
+        "occurred_at": label.occurred_at,
+        "recorded_at": label.recorded_at,
+        "reference": label.reference,
+    }
 
 
 def _observed(packed: bytes) -> dict[str, object]:
@@ -92,13 +154,26 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
     basis = "legitimate interest in preventing fraud (GDPR Art. 6(1)(f), recital 47)"
     return subject_data_pb2.SubjectSummary(
         records=records,
-        explanation="Every decision about the person's payments with its reasons, and the payments that new ones are compared to.",
+        explanation="Every decision about the person's payments with its reasons, what the merchant's people found and wrote on those "
+        "that were reviewed, what the payments turned out to be, and the payments that new ones are compared to.",
         processing=[
             subject_data_pb2.ProcessingInfo(
                 category=DECISION,
                 purpose="decide whether a payment is fraud, and be able to explain the decision",
                 legal_basis=basis,
                 retention="as long as the tenant's account",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=LABEL,
+                purpose="know which payments were fraud, to judge later ones better",
+                legal_basis=basis,
+                retention="as long as the tenant's account",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=CASE,
+                purpose="let a person look at a payment that is not decided automatically",
+                legal_basis=basis,
+                retention="as long as the tenant's account; notes until the person is erased",
             ),
             subject_data_pb2.ProcessingInfo(
                 category=HISTORY,
