@@ -46,6 +46,9 @@ class Action(StrEnum):
     EVENTS_READ = "events:read"
     QUARANTINE_MANAGE = "quarantine:manage"
     FRAUD_SCORE = "fraud:score"
+    FRAUD_POLICY_READ = "fraud_policy:read"
+    FRAUD_POLICY_DRAFT = "fraud_policy:draft"
+    FRAUD_POLICY_APPROVE = "fraud_policy:approve"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
@@ -67,6 +70,9 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
     Role.FRAUD_ANALYST: frozenset(
         {
             Action.FRAUD_SCORE,
+            # Drafts and submits; an admin or the owner approves.
+            Action.FRAUD_POLICY_READ,
+            Action.FRAUD_POLICY_DRAFT,
             Action.ANOMALIES_READ,
             Action.DASHBOARD_READ,
             Action.EVENTS_READ,
@@ -92,6 +98,7 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
             Action.AUDIT_READ,
             Action.HEALTH_READ,
             Action.EVENTS_READ,
+            Action.FRAUD_POLICY_READ,
         }
     ),
     Role.INGEST: frozenset({Action.EVENTS_WRITE, Action.FRAUD_SCORE, Action.EVENTS_READ}),

@@ -11,6 +11,7 @@ from functools import partial
 from weir.fraud.v1 import fraud_pb2_grpc
 from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
+from weir_common.api_docs import add_schemas
 from weir_common.applied import AppliedServicer, StoredPositions
 from weir_common.audit import AuditTrail
 from weir_common.auth import Action, Authenticator, TokenVerifier
@@ -31,8 +32,11 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.onnx_model import load_model
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import load_catalogue
@@ -40,12 +44,18 @@ from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
+from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.manage_policies import ManagePolicies
+from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
+from weir_fraud.try_policy import TryPolicy
 
 SERVICE = "fraud"
+MAX_POLICY_BYTES = 4 * MAX_BODY_BYTES
+"""Ten thousand entries, each with its reason."""
 
 
 def now() -> datetime:
@@ -82,7 +92,10 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
         await decisions.register(model.card)
         metrics = DecisionMetrics()
-        score_payments = ScorePayments(features, model, catalogue, now)
+        conditions = CelConditions(catalogue)
+        policies = PostgresPolicies(pool, relay.wake)
+        manage_policies = ManagePolicies(policies, conditions, ProtectLists(vault.vault, vault.keys), audit, now)
+        score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
             service=SERVICE,
@@ -112,8 +125,11 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             authenticator=authenticator,
             audit=audit,
             meter=request_meter,
+            max_body_bytes=MAX_POLICY_BYTES,
         )
         app.include_router(fraud_router(decisions, catalogue, model.card))
+        app.include_router(policies_router(policies, manage_policies, TryPolicy(decisions, conditions, now)))
+        add_schemas(app, POLICY_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
@@ -141,7 +157,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                    FraudSubjectData(decisions, features),
+                    FraudSubjectData(decisions, features, policies),
                 ),
             ],
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],

@@ -23,23 +23,25 @@ from weir_fraud.domain.payment import (
     visitor,
 )
 from weir_fraud.entrypoints.documents import decision_document
-from weir_fraud.ports import DecisionStore, FeatureStore
+from weir_fraud.ports import DecisionStore, FeatureStore, PolicyStore
 
 DECISION: Final = "fraud.decision"
 HISTORY: Final = "fraud.payment_history"
+LIST_ENTRY: Final = "fraud.policy_entry"
 
 
 class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
     """Called by compliance; everything that names the subject."""
 
-    def __init__(self, decisions: DecisionStore, features: FeatureStore) -> None:
+    def __init__(self, decisions: DecisionStore, features: FeatureStore, policies: PolicyStore) -> None:
         self._decisions = decisions
         self._features = features
+        self._policies = policies
 
     async def ExportSubject(  # noqa: N802 - the name is the protocol's
         self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
-        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved), then the history, then the summary."""
+        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved), the history, entries of lists, then the summary."""
         tenant_id = TenantId(request.tenant_id)
         # By the ids on the log; the merchant's own are those of decisions from before events were protected.
         user_ids = [*request.subject.subject_ids, *request.subject.user_ids]
@@ -56,6 +58,10 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
                 "anonymous_id": decision.anonymous_id,
                 "amount": decision.amount,
                 "currency": decision.currency,
+                "country": decision.country,
+                "billing_country": decision.billing_country,
+                "shipping_country": decision.shipping_country,
+                "payment_declined": decision.declined,
             }
             yield _record(DECISION, decision.event_id, document)
         users = [*map(known_user, user_ids), *map(visitor, anonymous_ids)]
@@ -64,6 +70,19 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             packed = history[start : start + OBSERVATION_BYTES]
             records += 1
             yield _record(HISTORY, packed[:14].hex(), _observed(packed))
+        for version, state, which, entry in await self._policies.entries_of_subject(
+            tenant_id, [*dict.fromkeys([*user_ids, *anonymous_ids])]
+        ):
+            records += 1
+            document = {
+                "version": version or None,
+                "state": "draft" if state is None else state.value,
+                "list": which,
+                "kind": entry.kind.value,
+                "reason": entry.reason,
+                "expires_at": entry.expires_at,
+            }
+            yield _record(LIST_ENTRY, f"{version}:{which}:{entry.kind.value}", document)
         yield subject_data_pb2.ExportSubjectResponse(summary=_summary(records))
 
 
@@ -92,7 +111,8 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
     basis = "legitimate interest in preventing fraud (GDPR Art. 6(1)(f), recital 47)"
     return subject_data_pb2.SubjectSummary(
         records=records,
-        explanation="Every decision about the person's payments with its reasons, and the payments that new ones are compared to.",
+        explanation="Every decision about the person's payments with its reasons, the payments that new ones are compared to, and the allow and "
+        "deny lists that name the person.",
         processing=[
             subject_data_pb2.ProcessingInfo(
                 category=DECISION,
@@ -105,6 +125,12 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
                 purpose="compare a payment with the person's earlier ones",
                 legal_basis=basis,
                 retention="31 days after the last payment",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=LIST_ENTRY,
+                purpose="let the person's payments through, or refuse them, as a person of the merchant decided and another one approved",
+                legal_basis=basis,
+                retention="with the versions of the policy, as long as the tenant's account; nothing tells whom an entry names once the person is erased",
             ),
         ],
     )
