@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -12,7 +13,7 @@ from weir_common.auth import Action, Principal
 from weir_common.ids import TenantId
 from weir_common.problems import Conflict, FieldError, Forbidden, InvalidRequest, NotFound
 
-from weir_fraud.domain.policy import Draft, Policy, PolicyVersion, VersionState
+from weir_fraud.domain.policy import Draft, Entry, Policy, PolicyVersion, VersionState
 from weir_fraud.ports import Audited, AuditLog, Conditions, PolicyStore
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.read_policy import holds_personal_data, read_policy
@@ -54,8 +55,9 @@ class ManagePolicies:
         self, tenant_id: TenantId, body: bytes | msgspec.Raw, *, prefix: str = "", make: bool = True
     ) -> Policy:
         """A document as people write it, validated and protected. Without ``make`` nobody becomes known by it."""
-        written = read_policy(body, self._conditions, prefix=prefix)
-        known = []
+        # Compiling fifty rules takes up to 50 ms: not on the loop on which shoppers wait.
+        written = await asyncio.to_thread(read_policy, body, self._conditions, prefix=prefix)
+        known: list[Entry] = []
         if any(entry.protected is not None for entry in (*written.allow, *written.deny)):
             draft, active = await self._store.draft(tenant_id), await self._store.active(tenant_id)
             for policy in (None if active is None else active.policy, None if draft is None else draft.policy):

@@ -17,6 +17,7 @@ from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.policy import (
     MAX_ENTRIES,
     MAX_EXPRESSION_CHARACTERS,
+    MAX_EXPRESSIONS_CHARACTERS,
     MAX_REASON_CHARACTERS,
     MAX_RULES,
     EntityKind,
@@ -194,6 +195,7 @@ def _entries(raws: Sequence[msgspec.Raw], pointer: str, faults: Faults) -> list[
 def _rules(raws: Sequence[msgspec.Raw], conditions: Conditions, faults: Faults) -> tuple[Rule, ...]:
     found: list[Rule] = []
     places: dict[str, int] = {}
+    characters = 0
     for place, rule in _decoded(raws, _rule, "/rules", faults):
         at = f"/rules/{place}"
         first = places.setdefault(rule.name, place)
@@ -209,6 +211,7 @@ def _rules(raws: Sequence[msgspec.Raw], conditions: Conditions, faults: Faults) 
                 f"line {compiled.line}, column {compiled.column}: {compiled.what}",
             )
         _look_at_text(rule.reason, f"{at}/reason", faults)
+        characters += len(rule.expression)
         found.append(
             Rule(
                 name=rule.name,
@@ -219,6 +222,8 @@ def _rules(raws: Sequence[msgspec.Raw], conditions: Conditions, faults: Faults) 
                 override=rule.override,
             )
         )
+    if characters > MAX_EXPRESSIONS_CHARACTERS:
+        faults.add("/rules", f"expressions of at most {MAX_EXPRESSIONS_CHARACTERS} characters in all", str(characters))
     return tuple(found)
 
 

@@ -29,8 +29,11 @@ from weir_common.privacy.identifiers import user
 from weir_common.problems import Unauthenticated
 from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
@@ -82,6 +85,7 @@ async def channel(
     valkey: Redis,
     catalogue: Catalogue,
     model: OnnxModel,
+    conditions: CelConditions,
     tenant: TenantId,
     audit: Recorded,
     vault: OpenVault,
@@ -90,9 +94,9 @@ async def channel(
     await features.load()
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
     await decisions.register(model.card)
-    score = ScoreTransaction(
-        ScorePayments(features, model, catalogue, now), decisions, DecisionMetrics(), ScoringSettings()
-    )
+    policies = PostgresPolicies(pool, lambda: None)
+    score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
+    score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
     servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
@@ -100,7 +104,8 @@ async def channel(
         [
             partial(fraud_pb2_grpc.add_FraudServiceServicer_to_server, servicer),
             partial(
-                subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server, FraudSubjectData(decisions, features)
+                subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
+                FraudSubjectData(decisions, features, policies),
             ),
         ],
         ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService"],

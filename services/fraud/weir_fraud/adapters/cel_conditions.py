@@ -35,6 +35,7 @@ stdlib:
 """
 _FAULT: Final = re.compile(r"<input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<what>.*)")
 _MIXED_NUMBERS: Final = re.compile(r"\((?:wrapper\()?double\)?, int\)|\(int, (?:wrapper\()?double\)?\)")
+_LOOP: Final = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(")
 _TOO_DEEP: Final = "recursion"
 
 
@@ -59,8 +60,8 @@ class CelConditions:
             return ConditionFault(1, MAX_EXPRESSION_CHARACTERS + 1, "the expression is too long")
         try:
             program = self._environment.compile(expression)
-        except (RuntimeError, ValueError, UnicodeError) as error:
-            return _fault(str(error))
+        except (RuntimeError, ValueError, TypeError) as error:
+            return _fault(str(error), expression)
         if program.return_type() != cel.Type.BOOL:
             return ConditionFault(1, 1, f"the expression gives {program.return_type().name().lower()}, not bool")
 
@@ -111,7 +112,7 @@ def _features_message(names: Iterable[str]) -> tuple[descriptor_pool.DescriptorP
     return pool, message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{_FEATURES}"))
 
 
-def _fault(text: str) -> ConditionFault:
+def _fault(text: str, expression: str) -> ConditionFault:
     """The first fault of the runtime's report; the column counts characters from 1."""
     found = _FAULT.search(text)
     if found is None or int(found["line"]) < 1:
@@ -120,4 +121,6 @@ def _fault(text: str) -> ConditionFault:
     what = found["what"].replace(" (in container '')", "").replace(f"{_PACKAGE}.{_FEATURES}", "features")
     if _MIXED_NUMBERS.search(what):
         what += "; numbers with a fraction are written with a point: 100.0"
+    if what.startswith("undeclared") and _LOOP.search(expression):
+        what += "; there are no loops"
     return ConditionFault(int(found["line"]), int(found["column"]), what)

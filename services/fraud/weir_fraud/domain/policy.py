@@ -22,6 +22,8 @@ MAX_RULES: Final = 50
 MAX_ENTRIES: Final = 10_000
 """Of both lists together."""
 MAX_EXPRESSION_CHARACTERS: Final = 1_000
+MAX_EXPRESSIONS_CHARACTERS: Final = 10_000
+"""Of all rules together: what the worst of them can cost a payment goes by their length, 33 µs for 1,000 (ADR 23)."""
 MAX_REASON_CHARACTERS: Final = 200
 
 
