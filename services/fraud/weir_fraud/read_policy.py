@@ -93,7 +93,7 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class _Parts(msgspec.Struct, forbid_unknown_fields=True):
     """Of a document; each is read by itself, so that one fault does not hide the next."""
 
-    thresholds: msgspec.Raw | None = None
+    thresholds: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     allow: Annotated[list[msgspec.Raw], Meta(max_length=MAX_ENTRIES)] = []
     deny: Annotated[list[msgspec.Raw], Meta(max_length=MAX_ENTRIES)] = []
     rules: Annotated[list[msgspec.Raw], Meta(max_length=MAX_RULES)] = []
@@ -154,7 +154,7 @@ def read_policy(body: bytes | msgspec.Raw, conditions: Conditions, *, prefix: st
         raise
     faults = Faults(prefix)
     thresholds = None
-    if parts.thresholds is not None:
+    if isinstance(parts.thresholds, msgspec.Raw):
         thresholds = faults.decode(_thresholds, parts.thresholds, "/thresholds")
         if thresholds is not None and thresholds.review > thresholds.decline:
             faults.add("/thresholds/review", f"at most decline, {thresholds.decline}", str(thresholds.review))

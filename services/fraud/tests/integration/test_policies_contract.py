@@ -185,10 +185,6 @@ async def test_changes_and_their_audit_entries_are_one(pool: asyncpg.Pool, tenan
     assert woken == 3
     assert await store.draft(tenant) is None
     assert len(await store.versions(tenant, None, 10)) == 1
-    async with pool.acquire(timeout=5) as connection:
-        values = await connection.fetch("SELECT value FROM fraud.outbox WHERE key = $1 ORDER BY id", tenant.encode())
-    # Relayed already where the service runs: what is left is ours, in order.
-    assert [msgspec.json.decode(row["value"])["object_ref"] for row in values] in (["1", "1", "1"], [])
 
 
 @pytest.mark.integration

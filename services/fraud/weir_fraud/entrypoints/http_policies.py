@@ -70,7 +70,7 @@ class DryRunRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _DryRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same, its document unread."""
 
-    document: msgspec.Raw | None = None
+    document: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     version: _Number | None = None
     days: Annotated[int, Meta(ge=1, le=MAX_DAYS)] = 7
     limit: Annotated[int, Meta(ge=1, le=MAX_DECISIONS)] = MAX_DECISIONS
@@ -249,7 +249,7 @@ def policies_router(store: PolicyStore, manage: ManagePolicies, attempt: TryPoli
         return MsgspecResponse(trial_document(tenant_id, tried, policy))
 
     async def _asked(tenant_id: TenantId, asked: _DryRun) -> tuple[int, Policy]:
-        if asked.document is not None:
+        if isinstance(asked.document, msgspec.Raw) and bytes(asked.document) != b"null":
             if asked.version is not None:
                 raise InvalidRequest(
                     "One policy is tried at a time.",
