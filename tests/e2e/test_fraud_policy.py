@@ -149,7 +149,7 @@ async def test_from_draft_to_the_next_payment(gateway: Gateway, shop: Any, super
             )
             seen = {
                 (one["actor"], one["outcome"], one["detail"].get("what"))
-                for one in answer.json()["entries"]
+                for one in (row["entry"] for row in answer.json()["entries"])
                 if one["action"].startswith("fraud_policy:")
             }
             if {

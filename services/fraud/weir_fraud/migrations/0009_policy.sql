@@ -30,6 +30,9 @@ CREATE TABLE policy_version (
 CREATE UNIQUE INDEX policy_version_active ON policy_version (tenant_id) WHERE state = 'active';
 CREATE UNIQUE INDEX policy_version_proposed ON policy_version (tenant_id) WHERE state = 'proposed';
 
+-- Three indexes lead with the tenant: as in 0005.
+ALTER TABLE policy_version ALTER COLUMN tenant_id SET STATISTICS 0;
+
 CREATE FUNCTION policy_version_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
