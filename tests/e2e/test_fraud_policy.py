@@ -148,9 +148,9 @@ async def test_from_draft_to_the_next_payment(gateway: Gateway, shop: Any, super
                 "/api/v2/audit/entries", params={"tenant_id": shop.tenant_id, "limit": 100}, headers=shop.headers
             )
             seen = {
-                (one["actor"], one["outcome"], one["detail"].get("what"))
-                for one in (row["entry"] for row in answer.json()["entries"])
-                if one["action"].startswith("fraud_policy:")
+                (row["entry"]["actor"], row["entry"]["outcome"], (row["detail"] or {}).get("what"))
+                for row in answer.json()["entries"]
+                if row["entry"]["action"].startswith("fraud_policy:")
             }
             if {
                 ("ann", "success", "draft"),

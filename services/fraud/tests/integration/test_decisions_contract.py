@@ -134,6 +134,9 @@ async def test_the_announcement_commits_with_the_decision(
     assert value["reason_codes"] == list(decision.reason_codes)
     assert set(value) >= {"event_id", "tenant_id", "transaction_id", "user_id", "currency", "score", "model_version"}
     assert set(value) >= {"decided_at", "event_timestamp"}
+    assert (value["policy_version"], value["policy_rule"], value["policy_errors"]) == (0, None, [])
+    assert value["model_outcome"] == decision.model_outcome
+    assert value["thresholds"] == {"review": 0.3, "decline": 0.7}
 
 
 @pytest.mark.integration

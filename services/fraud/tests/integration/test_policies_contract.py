@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from weir_common.audit import AuditEntry
 from weir_common.ids import TenantId
+from weir_common.kafka.topics import AUDIT
 from weir_common.postgres import tenant_transaction
 from weir_common.problems import Conflict
 from weir_fraud.adapters.memory_policies import MemoryPolicies
@@ -171,7 +172,17 @@ async def test_changes_and_their_audit_entries_are_one(pool: asyncpg.Pool, tenan
         woken += 1
 
     store = PostgresPolicies(pool, wake)
-    await put_in_force(store, tenant, audited)
+    # The running service relays the same outbox: look inside a transaction that holds its lock.
+    async with pool.acquire(timeout=5) as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('outbox:fraud'))")
+        await put_in_force(store, tenant, audited)
+        rows = await connection.fetch(
+            "SELECT topic, value FROM fraud.outbox WHERE key = $1 AND headers ->> 'weir-tenant' = $2 ORDER BY id",
+            tenant.encode(),
+            tenant,
+        )
+    assert {row["topic"] for row in rows} == {AUDIT}
+    assert [msgspec.json.decode(row["value"])["object_ref"] for row in rows] == ["1", "1", "1"]
 
     def fails(number: int) -> AuditEntry:
         raise ZeroDivisionError
