@@ -52,8 +52,8 @@ class DecisionMetrics:
                 self._by_policy.add(
                     1,
                     {
-                        "weir.fraud.policy.effect": _effect(decision),
-                        "weir.fraud.policy.part": _part(decision),
+                        "weir.fraud.policy.effect": policy_effect(decision),
+                        "weir.fraud.policy.part": policy_part(decision),
                         "weir.tenant.id": decision.tenant_id,
                     },
                 )
@@ -70,13 +70,14 @@ class DecisionMetrics:
             self._lag.record(max(0.0, age))
 
 
-def _effect(decision: Decision) -> str:
+def policy_effect(decision: Decision) -> str:
+    """What the policy did to the outcome of the thresholds."""
     by_score, after = SEVERITY[decision.model_outcome], SEVERITY[decision.outcome]
     return "kept" if after == by_score else "raised" if after > by_score else "lowered"
 
 
-def _part(decision: Decision) -> str:
-    """Few values: names of rules are the tenants' own."""
+def policy_part(decision: Decision) -> str:
+    """What of the policy did it. Few values: names of rules are the tenants' own."""
     if decision.policy_rule is None:
         return "error" if decision.policy_errors else "thresholds"
     kind, separator, _ = decision.policy_rule.partition(":")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Final
 
 import msgspec
 
@@ -91,9 +91,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING: Final = Policy()
-
-PersonId = NewType("PersonId", str)
-"""The subject of a credential."""
 
 
 class VersionState(StrEnum):
