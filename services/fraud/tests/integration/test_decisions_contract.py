@@ -208,6 +208,25 @@ async def test_a_decision_keeps_what_the_policy_did(
 
 
 @pytest.mark.integration
+async def test_a_decision_of_before_there_were_policies_was_the_models(
+    pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    decision = await postgres.record(await decided(score_payments, make_payment()))
+    async with tenant_transaction(pool, decision.tenant_id) as connection:
+        # As migration 0009 left the rows that it found.
+        changed = await connection.execute(
+            "UPDATE fraud.decision SET policy_version = DEFAULT, review = NULL, decline = NULL, model_outcome = NULL, "
+            "policy_rule = NULL, policy_errors = NULL, country = NULL, billing_country = NULL, shipping_country = NULL, "
+            "payment_declined = NULL WHERE tenant_id = $1",
+            decision.tenant_id,
+        )
+    assert changed == "UPDATE 1"
+    found = await postgres.find(decision.tenant_id, decision.event_id)
+    assert found is not None
+    assert same(found, replace(decision, country=None, declined=None))
+
+
+@pytest.mark.integration
 async def test_looking_for_decisions_reads_no_more_than_it_asks_for(
     pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make
 ) -> None:
