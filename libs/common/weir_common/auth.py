@@ -49,6 +49,9 @@ class Action(StrEnum):
     FRAUD_LABEL = "fraud:label"
     FRAUD_CASES_READ = "fraud_cases:read"
     FRAUD_CASES_WORK = "fraud_cases:work"
+    FRAUD_POLICY_READ = "fraud_policy:read"
+    FRAUD_POLICY_DRAFT = "fraud_policy:draft"
+    FRAUD_POLICY_APPROVE = "fraud_policy:approve"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
@@ -73,6 +76,9 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
             Action.FRAUD_LABEL,
             Action.FRAUD_CASES_READ,
             Action.FRAUD_CASES_WORK,
+            # Drafts and submits; an admin or the owner approves.
+            Action.FRAUD_POLICY_READ,
+            Action.FRAUD_POLICY_DRAFT,
             Action.ANOMALIES_READ,
             Action.DASHBOARD_READ,
             Action.EVENTS_READ,
@@ -99,6 +105,7 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
             Action.AUDIT_READ,
             Action.HEALTH_READ,
             Action.EVENTS_READ,
+            Action.FRAUD_POLICY_READ,
         }
     ),
     Role.INGEST: frozenset({Action.EVENTS_WRITE, Action.FRAUD_SCORE, Action.FRAUD_LABEL, Action.EVENTS_READ}),

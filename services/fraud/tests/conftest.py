@@ -20,7 +20,10 @@ from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
 from weir_common.valkey import valkey_client
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.memory_features import MemoryFeatures
+from weir_fraud.adapters.memory_policies import MemoryPolicies
 from weir_fraud.adapters.onnx_model import OnnxModel, load_model
 from weir_fraud.domain.catalogue import Catalogue, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
@@ -160,8 +163,28 @@ def features(catalogue: Catalogue) -> MemoryFeatures:
     return MemoryFeatures(catalogue.plan)
 
 
+@pytest.fixture(scope="session")
+def conditions(catalogue: Catalogue) -> CelConditions:
+    return CelConditions(catalogue)
+
+
+@pytest.fixture
+def policies() -> MemoryPolicies:
+    return MemoryPolicies()
+
+
+@pytest.fixture
+def in_force(policies: MemoryPolicies, conditions: CelConditions) -> ActivePolicies:
+    """What is approved is in force at once."""
+    return ActivePolicies(policies, conditions, max_age_seconds=0)
+
+
 @pytest.fixture
 def score_payments(
-    features: MemoryFeatures, model: OnnxModel, catalogue: Catalogue, clock: Callable[[], datetime]
+    features: MemoryFeatures,
+    model: OnnxModel,
+    catalogue: Catalogue,
+    in_force: ActivePolicies,
+    clock: Callable[[], datetime],
 ) -> ScorePayments:
-    return ScorePayments(features, model, catalogue, clock)
+    return ScorePayments(features, model, catalogue, in_force, clock)

@@ -32,9 +32,12 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.onnx_model import load_model
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
@@ -46,15 +49,21 @@ from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
+from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.manage_policies import ManagePolicies
+from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
+from weir_fraud.try_policy import TryPolicy
 from weir_fraud.work_case import WorkCase
 
 SERVICE = "fraud"
+MAX_POLICY_BYTES = 4 * MAX_BODY_BYTES
+"""Ten thousand entries, each with its reason."""
 
 
 def now() -> datetime:
@@ -96,7 +105,10 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         label_metrics = LabelMetrics()
         record_labels = RecordLabels(cases, label_metrics)
         work_case = WorkCase(cases, decisions, notes, record_labels, CaseMetrics(), now)
-        score_payments = ScorePayments(features, model, catalogue, now)
+        conditions = CelConditions(catalogue)
+        policies = PostgresPolicies(pool, relay.wake)
+        manage_policies = ManagePolicies(policies, conditions, ProtectLists(vault.vault, vault.keys), audit, now)
+        score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
             service=SERVICE,
@@ -126,11 +138,14 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             authenticator=authenticator,
             audit=audit,
             meter=request_meter,
+            max_body_bytes=MAX_POLICY_BYTES,
         )
         app.include_router(fraud_router(decisions, catalogue, model.card))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
         add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS)
+        app.include_router(policies_router(policies, manage_policies, TryPolicy(decisions, conditions, now)))
+        add_schemas(app, POLICY_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
@@ -158,7 +173,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                    FraudSubjectData(decisions, features, cases, cases, notes),
+                    FraudSubjectData(decisions, features, policies, cases, cases, notes),
                 ),
             ],
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],

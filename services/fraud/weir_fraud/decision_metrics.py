@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from weir_common.telemetry import meter
 
 from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.outcome import SEVERITY
+from weir_fraud.domain.policy import NO_POLICY
 
 
 class DecisionMetrics:
@@ -15,6 +17,15 @@ class DecisionMetrics:
     def __init__(self) -> None:
         self._decisions = meter().create_counter(
             "weir.fraud.decisions", unit="{decision}", description="Decisions made, by outcome, tenant and way in"
+        )
+        self._by_policy = meter().create_counter(
+            "weir.fraud.policy.decisions",
+            unit="{decision}",
+            description="Decisions made under a policy, by what it did to the outcome of the thresholds: kept, raised or lowered, and by "
+            "what of it: deny, allow, rule, thresholds or error",
+        )
+        self._policy_errors = meter().create_counter(
+            "weir.fraud.policy.errors", unit="{rule}", description="Rules that could not be evaluated on a payment"
         )
         self._duration = meter().create_histogram(
             "weir.fraud.score.duration",
@@ -37,6 +48,18 @@ class DecisionMetrics:
                 },
             )
 
+            if decision.policy_version != NO_POLICY:
+                self._by_policy.add(
+                    1,
+                    {
+                        "weir.fraud.policy.effect": policy_effect(decision),
+                        "weir.fraud.policy.part": policy_part(decision),
+                        "weir.tenant.id": decision.tenant_id,
+                    },
+                )
+            if decision.policy_errors:
+                self._policy_errors.add(len(decision.policy_errors), {"weir.tenant.id": decision.tenant_id})
+
     def took(self, seconds: float, source: Source) -> None:
         """One payment was scored and stored (or a micro-batch of the stream)."""
         self._duration.record(seconds, {"weir.fraud.source": source.value})
@@ -45,3 +68,17 @@ class DecisionMetrics:
         """Ages of events of the stream when they were decided."""
         for age in seconds:
             self._lag.record(max(0.0, age))
+
+
+def policy_effect(decision: Decision) -> str:
+    """What the policy did to the outcome of the thresholds."""
+    by_score, after = SEVERITY[decision.model_outcome], SEVERITY[decision.outcome]
+    return "kept" if after == by_score else "raised" if after > by_score else "lowered"
+
+
+def policy_part(decision: Decision) -> str:
+    """What of the policy did it. Few values: names of rules are the tenants' own."""
+    if decision.policy_rule is None:
+        return "error" if decision.policy_errors else "thresholds"
+    kind, separator, _ = decision.policy_rule.partition(":")
+    return kind if separator else "rule"

@@ -3,7 +3,8 @@
 WeirError
  ├─ RetryError
  │   ├─ FeatureStoreUnavailable    Valkey does not answer: nothing is decided
- │   └─ DecisionStoreUnavailable   PostgreSQL does not answer: the decision is not made, ask again
+ │   ├─ DecisionStoreUnavailable   PostgreSQL does not answer: the decision is not made, ask again
+ │   └─ PolicyStoreUnavailable     PostgreSQL does not say which policy is in force: the decision is not made, ask again
  └─ StopError
      ├─ ModelMissing               there is no usable model: train one (the message has the command)
      └─ ExplanationError           contributions do not add up to the margin, or the two runtimes disagree: no decision may leave
@@ -20,6 +21,10 @@ class FeatureStoreUnavailable(RetryError):
 
 class DecisionStoreUnavailable(RetryError):
     """PostgreSQL does not answer."""
+
+
+class PolicyStoreUnavailable(RetryError):
+    """PostgreSQL does not say which policy is in force."""
 
 
 class ModelRefused(StopError):

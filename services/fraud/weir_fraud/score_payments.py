@@ -14,21 +14,30 @@ from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, decide
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
-from weir_fraud.ports import FeatureStore, Model
+from weir_fraud.ports import FeatureStore, Model, PoliciesInForce
 
 INLINE: Final = 2
 """So many payments are scored on the event loop: 0.3 ms each, less than a thread costs under load. More go to a thread."""
+
+RULES_A_STEP: Final = 10
+"""After so many payments of a batch the others of the loop have their turn: fifty rules take 0.2 ms a payment."""
 
 
 class ScorePayments:
     """Decides; remembers nothing but the histories of the feature store."""
 
     def __init__(
-        self, features: FeatureStore, model: Model, catalogue: Catalogue, clock: Callable[[], datetime]
+        self,
+        features: FeatureStore,
+        model: Model,
+        catalogue: Catalogue,
+        policies: PoliciesInForce,
+        clock: Callable[[], datetime],
     ) -> None:
         self._features = features
         self._model = model
         self._catalogue = catalogue
+        self._policies = policies
         self._clock = clock
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
@@ -38,7 +47,7 @@ class ScorePayments:
         )
 
     async def __call__(self, payments: Sequence[Payment], source: Source) -> list[Decision]:
-        """One decision a payment, in order. `FeatureStoreUnavailable` (retry), `ExplanationError` (stop)."""
+        """One decision a payment, in order. `FeatureStoreUnavailable`, `PolicyStoreUnavailable` (retry), `ExplanationError` (stop)."""
         if not payments:
             return []
         arrived = time.perf_counter()
@@ -59,18 +68,25 @@ class ScorePayments:
                 self._inexact.add(1, {"weir.fraud.model": self._model.card.version})
                 raise
         self._model_duration.record(time.perf_counter() - began)
+        # As late as possible: a policy that was approved meanwhile is in force.
+        policies = await self._policies({payment.tenant_id for payment in payments})
         latency = timedelta(seconds=time.perf_counter() - arrived)
         now = self._clock()
-        return [
-            decide(
-                payment,
-                vector,
-                scored,
-                card=self._model.card,
-                catalogue=self._catalogue,
-                decided_at=now,
-                latency=latency,
-                source=source,
+        decisions: list[Decision] = []
+        for payment, vector, scored in zip(payments, vectors, scores, strict=True):
+            if len(decisions) % RULES_A_STEP == RULES_A_STEP - 1:
+                await asyncio.sleep(0)
+            decisions.append(
+                decide(
+                    payment,
+                    vector,
+                    scored,
+                    card=self._model.card,
+                    catalogue=self._catalogue,
+                    decided_at=now,
+                    latency=latency,
+                    source=source,
+                    policy=policies[payment.tenant_id],
+                )
             )
-            for payment, vector, scored in zip(payments, vectors, scores, strict=True)
-        ]
+        return decisions

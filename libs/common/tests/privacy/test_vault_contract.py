@@ -10,6 +10,7 @@ import pytest
 from weir_common.ids import SubjectId, TenantId
 from weir_common.privacy.errors import KeyDestroyed, SealBroken
 from weir_common.privacy.identifiers import device, user, visitor
+from weir_common.privacy.periods import token_period_begins
 
 EVENT = b"e" * 16
 Make = Callable[[], Any]
@@ -163,6 +164,21 @@ async def test_tokens_are_the_same_for_all_instances_and_other_for_tenants_names
     assert (await one.keys.link_tokens(tenant_id)).of["device"]("value") == made["device"]
     clock.advance(days=90)
     assert (await one.keys.link_tokens(tenant_id)).of["device"]("value") != made["device"]
+
+
+async def test_tokens_to_come_are_those_of_the_next_period_and_of_no_other(
+    instance: Make, tenant_id: TenantId, clock: Any
+) -> None:
+    to_come = await instance().keys.link_tokens_to_come(tenant_id)
+    again = await instance().keys.link_tokens_to_come(tenant_id)
+    now = await instance().keys.link_tokens(tenant_id)
+    assert to_come.of["card"]("4711") == again.of["card"]("4711") != now.of["card"]("4711")
+    clock.advance(days=90)
+    then = await instance().keys.link_tokens(tenant_id)
+    assert (then.period, then.of["card"]("4711")) == (to_come.period, to_come.of["card"]("4711"))
+    assert token_period_begins(then.period) <= clock() < token_period_begins(then.period + 1)
+    clock.advance(days=90)
+    assert (await instance().keys.link_tokens(tenant_id)).of["card"]("4711") != to_come.of["card"]("4711")
 
 
 async def test_instances_that_make_a_tenants_keys_at_once_agree(instance: Make, tenant_id: TenantId) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 EPOCH_DAYS: Final = 7
@@ -21,6 +21,11 @@ def epoch_of(now: datetime) -> int:
 def token_period_of(now: datetime) -> int:
     """The number of the 90 days."""
     return int(now.timestamp()) // (TOKEN_PERIOD_DAYS * _SECONDS_A_DAY)
+
+
+def token_period_begins(period: int) -> datetime:
+    """The first instant of the 90 days."""
+    return datetime.fromtimestamp(period * TOKEN_PERIOD_DAYS * _SECONDS_A_DAY, UTC)
 
 
 def day_of(now: datetime) -> int:

@@ -95,6 +95,15 @@ class TenantKeys:
             self._tokens.put(tenant_id, found)
         return found
 
+    async def link_tokens_to_come(self, tenant_id: TenantId) -> LinkTokens:
+        """The tokens of the period after this one, for what must still be recognised then; its keys are made now.
+
+        Never from a cache: asked for when people write lists, not when events come in.
+        """
+        period = token_period_of(self._clock()) + 1
+        keys = await self._of_period(tenant_id, NAMESPACES, period)
+        return LinkTokens({namespace: keys[namespace] for namespace in NAMESPACES}, period)
+
     async def _of_period(self, tenant_id: TenantId, purposes: tuple[str, ...], period: int) -> dict[str, bytes]:
         """The keys of all ``purposes`` by purpose, made where there is none."""
         found = {key.purpose: key for key in await self._records.tenant_keys(tenant_id, period)}

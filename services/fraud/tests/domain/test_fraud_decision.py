@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import RETIRED, Decision, Outcome, Source, decide, explained, outcome_of
+from weir_fraud.domain.decision import RETIRED, Decision, Source, decide, explained
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds, explanation_fault, probability
+from weir_fraud.domain.outcome import Outcome, outcome_of
 from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.policy_judgement import WITHOUT_POLICY
 
 THRESHOLDS = Thresholds(review=0.1, decline=0.5)
 
@@ -37,6 +39,7 @@ def decision(catalogue: Catalogue, payment: Payment, shares: dict[str, float]) -
         decided_at=datetime(2026, 3, 4, tzinfo=UTC),
         latency=timedelta(milliseconds=3),
         source=Source.HTTP,
+        policy=WITHOUT_POLICY,
     )
 
 

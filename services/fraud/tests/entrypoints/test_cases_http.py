@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from weir_fraud.domain.decision import Outcome
+from weir_fraud.domain.outcome import Outcome
 
 PATH = "/api/v2/ml/cases"
 TENANT = "merchant_12345"

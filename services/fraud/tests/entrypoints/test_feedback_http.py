@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from weir_fraud.domain.decision import Outcome
+from weir_fraud.domain.outcome import Outcome
 
 PATH = "/api/v2/ml/feedback/fraud"
 TENANT = "merchant_12345"

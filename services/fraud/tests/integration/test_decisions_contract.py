@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,8 @@ from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions, decided_before, record_decisions
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.model import Thresholds
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment
 from weir_fraud.ports import DecisionStore
 from weir_fraud.score_payments import ScorePayments
@@ -131,6 +134,9 @@ async def test_the_announcement_commits_with_the_decision(
     assert value["reason_codes"] == list(decision.reason_codes)
     assert set(value) >= {"event_id", "tenant_id", "transaction_id", "user_id", "currency", "score", "model_version"}
     assert set(value) >= {"decided_at", "event_timestamp"}
+    assert (value["policy_version"], value["policy_rule"], value["policy_errors"]) == (0, None, [])
+    assert value["model_outcome"] == decision.model_outcome
+    assert value["thresholds"] == {"review": 0.3, "decline": 0.7}
 
 
 @pytest.mark.integration
@@ -150,6 +156,74 @@ async def test_row_level_security_is_forced(
         )
     assert [row["relname"] for row in unprotected] == []
     assert await postgres.find(decision.tenant_id, decision.event_id) is not None
+
+
+async def test_the_newest_come_first_page_by_page(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make, model: OnnxModel
+) -> None:
+    await store.register(model.card)
+    first = await decided(score_payments, make_payment())
+    # Two of the same instant, so that the event's id must break the tie.
+    times = [first.decided_at + timedelta(seconds=seconds) for seconds in (0, 1, 2, 2, 3)]
+    made = [
+        replace(
+            first,
+            event_id=EventId(str(uuid.UUID(int=number + 1))),
+            decided_at=at,
+            thresholds=Thresholds(review=0.01, decline=0.02),
+            policy_version=7,
+        )
+        for number, at in enumerate(times)
+    ]
+    for decision in made:
+        await store.record(decision)
+    await store.record(replace(first, tenant_id=TenantId(f"{first.tenant_id}-other")))
+    seen: list[Decision] = []
+    before = None
+    while page := await store.newest(first.tenant_id, times[1], before, 2):
+        assert {of_model for _, of_model in page} == {model.card.thresholds}, "the model's, not the policy's"
+        seen += [decision for decision, _ in page]
+        before = (seen[-1].decided_at, seen[-1].event_id)
+    assert [comparable(one) for one in seen] == [comparable(one) for one in reversed(made[1:])]
+
+
+async def test_a_decision_keeps_what_the_policy_did(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    payment = make_payment(billing_country="FR", shipping_country=None, declined=True)
+    decision = replace(
+        await decided(score_payments, payment),
+        outcome=Outcome.DECLINE,
+        model_outcome=Outcome.REVIEW,
+        policy_version=3,
+        policy_rule="deny:device",
+        policy_errors=("one", "two"),
+        thresholds=Thresholds(review=0.05, decline=0.95),
+    )
+    await store.record(decision)
+    found = await store.find(decision.tenant_id, decision.event_id)
+    assert found is not None
+    assert same(found, decision)
+    assert (found.country, found.billing_country, found.shipping_country, found.declined) == ("DE", "FR", None, True)
+
+
+@pytest.mark.integration
+async def test_a_decision_of_before_there_were_policies_was_the_models(
+    pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make
+) -> None:
+    decision = await postgres.record(await decided(score_payments, make_payment()))
+    async with tenant_transaction(pool, decision.tenant_id) as connection:
+        # As migration 0009 left the rows that it found.
+        changed = await connection.execute(
+            "UPDATE fraud.decision SET policy_version = DEFAULT, review = NULL, decline = NULL, model_outcome = NULL, "
+            "policy_rule = NULL, policy_errors = NULL, country = NULL, billing_country = NULL, shipping_country = NULL, "
+            "payment_declined = NULL WHERE tenant_id = $1",
+            decision.tenant_id,
+        )
+    assert changed == "UPDATE 1"
+    found = await postgres.find(decision.tenant_id, decision.event_id)
+    assert found is not None
+    assert same(found, replace(decision, country=None, declined=None))
 
 
 @pytest.mark.integration

@@ -30,15 +30,20 @@ from weir_common.privacy.identifiers import user
 from weir_common.problems import Unauthenticated
 from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Outcome
+from weir_fraud.domain.model import Thresholds
+from weir_fraud.domain.outcome import Outcome
+from weir_fraud.domain.policy import EntityKind, Entry, Policy, Rule
 from weir_fraud.domain.review_case import Resolution
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.grpc import FraudServicer
@@ -91,6 +96,7 @@ async def channel(
     valkey: Redis,
     catalogue: Catalogue,
     model: OnnxModel,
+    conditions: CelConditions,
     tenant: TenantId,
     audit: Recorded,
     vault: OpenVault,
@@ -100,9 +106,9 @@ async def channel(
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
     await decisions.register(model.card)
     cases = PostgresCases(pool, lambda: None)
-    score = ScoreTransaction(
-        ScorePayments(features, model, catalogue, now), decisions, DecisionMetrics(), ScoringSettings()
-    )
+    policies = PostgresPolicies(pool, lambda: None)
+    score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
+    score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
     servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
@@ -111,7 +117,9 @@ async def channel(
             partial(fraud_pb2_grpc.add_FraudServiceServicer_to_server, servicer),
             partial(
                 subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                FraudSubjectData(decisions, features, cases, cases, SealedNotes(vault.vault, now, timeout_seconds=1)),
+                FraudSubjectData(
+                    decisions, features, policies, cases, cases, SealedNotes(vault.vault, now, timeout_seconds=1)
+                ),
             ),
         ],
         ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService"],
@@ -147,6 +155,33 @@ async def test_a_payment_is_decided_once_and_explained(channel: grpc.aio.Channel
     assert await ask(channel, tenant, content) == decision
 
 
+async def put_in_force(pool: asyncpg.Pool, tenant: TenantId, policy: Policy) -> None:
+    store = PostgresPolicies(pool, lambda: None)
+
+    def audited(number: int) -> AuditEntry:
+        return AuditEntry(
+            tenant_id=tenant, actor="ann", actor_kind="person", action="x", object_ref=f"{number}", outcome="success"
+        )
+
+    draft = await store.save_draft(tenant, policy, "ann", now(), audited)
+    made = await store.propose_draft(tenant, draft.revision, "ann", "", now(), audited)
+    await store.decide(tenant, made.version, True, "bob", "", now(), audited)
+
+
+async def test_a_decision_says_what_the_policy_did(
+    channel: grpc.aio.Channel, tenant: TenantId, pool: asyncpg.Pool
+) -> None:
+    rules = (
+        Rule(name="broken", expression="1 / (hour - hour) == 1", action=Outcome.APPROVE, reason="r"),
+        Rule(name="all", expression="true", action=Outcome.DECLINE, reason="r"),
+    )
+    await put_in_force(pool, tenant, Policy(thresholds=Thresholds(review=0.999, decline=1.0), rules=rules))
+    decision = await ask(channel, tenant, event(tenant))
+    assert (decision.outcome, decision.model_outcome) == (fraud_pb2.OUTCOME_DECLINE, fraud_pb2.OUTCOME_APPROVE)
+    assert (decision.policy_version, decision.policy_rule, list(decision.policy_errors)) == (1, "all", ["broken"])
+    assert (decision.thresholds.review, decision.thresholds.decline) == (0.999, 1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
@@ -179,7 +214,7 @@ async def test_the_event_of_another_tenant_is_refused(channel: grpc.aio.Channel,
 
 
 async def test_a_person_gets_what_is_held_of_them(
-    channel: grpc.aio.Channel, tenant: TenantId, vault: OpenVault
+    channel: grpc.aio.Channel, tenant: TenantId, vault: OpenVault, pool: asyncpg.Pool
 ) -> None:
     await ask(channel, tenant, event(tenant))
     await ask(channel, tenant, event(tenant))
@@ -195,9 +230,14 @@ async def test_a_person_gets_what_is_held_of_them(
         assert all(json.loads(answer.record.json) for answer in answers[:-1])
         return [answer.record.category for answer in answers[:-1]], answers[-1].summary.records
 
+    subjects = await vault.vault.find(tenant, [user("hashed_user_id")])
+    denied = Entry(
+        kind=EntityKind.USER, protected=(subjects[user("hashed_user_id")].subject_id,), reason="Chargeback, case 1"
+    )
+    await put_in_force(pool, tenant, Policy(deny=(denied,)))
     categories, records = await export("hashed_user_id")
-    assert categories == ["fraud.decision"] * 2 + ["fraud.payment_history"] * 2
-    assert records == 4
+    assert categories == ["fraud.decision"] * 2 + ["fraud.payment_history"] * 2 + ["fraud.policy_entry"]
+    assert records == 5
     assert await export("nobody") == ([], 0)
     raw = subject_data_pb2.SubjectIdentifiers(user_ids=["hashed_user_id"])
     by_name = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=raw)

@@ -20,8 +20,11 @@ from weir_common.kafka.producer import KafkaPublisher, kafka_publisher
 from weir_common.kafka.records import OutgoingRecord
 from weir_common.kafka.topics import TopicSpec, ensure_topics
 from weir_common.privacy.bootstrap import vault_in_memory
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
@@ -106,8 +109,11 @@ async def decisions(pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel) 
 
 
 @pytest.fixture
-def score(features: ValkeyFeatures, model: OnnxModel, catalogue: Catalogue) -> ScorePayments:
-    return ScorePayments(features, model, catalogue, now)
+def score(
+    features: ValkeyFeatures, model: OnnxModel, catalogue: Catalogue, pool: asyncpg.Pool, conditions: CelConditions
+) -> ScorePayments:
+    policies = ActivePolicies(PostgresPolicies(pool, lambda: None), conditions)
+    return ScorePayments(features, model, catalogue, policies, now)
 
 
 Consuming = Callable[[], Any]

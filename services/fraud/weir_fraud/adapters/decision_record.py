@@ -12,6 +12,7 @@ from weir_common.kafka.records import OutgoingRecord, event_headers
 from weir_common.kafka.topics import DECISIONS
 
 from weir_fraud.domain.decision import Decision
+from weir_fraud.domain.model import Thresholds
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,11 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: datetime
     event_timestamp: datetime
     source: str
+    model_outcome: str
+    policy_version: int
+    policy_rule: str | None
+    policy_errors: tuple[str, ...]
+    thresholds: Thresholds
 
 
 def decision_record(decision: Decision, traceparent: str | None) -> OutgoingRecord:
@@ -52,6 +58,11 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         decided_at=decision.decided_at,
         event_timestamp=decision.event_timestamp,
         source=decision.source.value,
+        model_outcome=decision.model_outcome.value,
+        policy_version=decision.policy_version,
+        policy_rule=decision.policy_rule,
+        policy_errors=decision.policy_errors,
+        thresholds=decision.thresholds,
     )
     return OutgoingRecord(
         topic=DECISIONS,

@@ -13,8 +13,8 @@ from weir_common.audit import AuditEntry
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
-from weir_fraud.domain.decision import Outcome
 from weir_fraud.domain.label import Label
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.review_case import ActionKind, CaseAction, CaseState, ReviewCase
 from weir_fraud.ports import AddedLabel, QueuedCase, QueueFilter, QueueOrder, Work
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 from weir_common.ids import EventId, TenantId
 
 from weir_fraud.domain.decision import Decision
+from weir_fraud.domain.model import ModelCard, Thresholds
 
 
 class MemoryDecisions:
@@ -14,7 +16,11 @@ class MemoryDecisions:
 
     def __init__(self) -> None:
         self._decisions: dict[tuple[TenantId, EventId], Decision] = {}
+        self._models: dict[str, Thresholds] = {}
         self.announced: list[Decision] = []
+
+    async def register(self, card: ModelCard) -> None:
+        self._models.setdefault(card.version, card.thresholds)
 
     async def find(self, tenant_id: TenantId, event_id: EventId) -> Decision | None:
         return self._decisions.get((tenant_id, event_id))
@@ -32,3 +38,16 @@ class MemoryDecisions:
         for (tenant, _), decision in sorted(self._decisions.items()):
             if tenant == tenant_id and (decision.user_id in user_ids or decision.anonymous_id in anonymous_ids):
                 yield decision
+
+    async def newest(
+        self, tenant_id: TenantId, since: datetime, before: tuple[datetime, EventId] | None, limit: int
+    ) -> list[tuple[Decision, Thresholds]]:
+        found = [
+            decision
+            for (tenant, _), decision in self._decisions.items()
+            if tenant == tenant_id
+            and decision.decided_at >= since
+            and (before is None or (decision.decided_at, decision.event_id) < before)
+        ]
+        found.sort(key=lambda one: (one.decided_at, one.event_id), reverse=True)
+        return [(decision, self._models[decision.model_version]) for decision in found[:limit]]

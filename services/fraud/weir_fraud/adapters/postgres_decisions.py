@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from weir_common.telemetry import traceparent_of
 from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.postgres_faults import AWAY
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Decision, Outcome, Source, explained
+from weir_fraud.domain.decision import Decision, Source, explained
 from weir_fraud.domain.model import ModelCard, Thresholds
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import PaymentKind
 from weir_fraud.errors import DecisionStoreUnavailable
 
@@ -27,10 +28,13 @@ _PAGE: Final = 200
 
 _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
-    "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency"
+    "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency, "
+    "policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country, shipping_country, "
+    "payment_declined"
 )
 _SELECT: Final = (
-    f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, m.review, m.decline "  # noqa: S608 - constants
+    f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, "  # noqa: S608 - constants
+    "m.review AS model_review, m.decline AS model_decline "
     "FROM fraud.decision AS d JOIN fraud.model AS m ON m.version = d.model_version WHERE d.tenant_id = $1 AND "
 )
 
@@ -108,6 +112,26 @@ class PostgresDecisions:
                 return
             last = rows[-1]["event_id"]
 
+    async def newest(
+        self, tenant_id: TenantId, since: datetime, before: tuple[datetime, EventId] | None, limit: int
+    ) -> list[tuple[Decision, Thresholds]]:
+        # From the far end of time where nothing was seen yet: one statement, one plan.
+        at, event_id = before or (datetime.max.replace(tzinfo=UTC), EventId(str(UUID(int=2**128 - 1))))
+        try:
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                rows = await connection.fetch(
+                    f"{_SELECT} d.decided_at >= $2 AND (d.decided_at, d.event_id) < ($3, $4) "
+                    "ORDER BY d.decided_at DESC, d.event_id DESC LIMIT $5",
+                    tenant_id,
+                    since,
+                    at,
+                    UUID(event_id),
+                    limit,
+                )
+        except AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+        return [(self._decision(row), _of_model(row)) for row in rows]
+
     async def _find(self, connection: Connection, tenant_id: TenantId, event_id: EventId) -> Decision | None:
         row = await connection.fetchrow(f"{_SELECT} d.event_id = $2", tenant_id, UUID(event_id))
         return None if row is None else self._decision(row)
@@ -131,10 +155,27 @@ class PostgresDecisions:
             base=row["base_value"],
             contributions=explained(self._catalogue, row["features"], row["feature_values"], row["contributions"]),
             model_version=row["model_version"],
-            thresholds=Thresholds(review=row["review"], decline=row["decline"]),
+            thresholds=_thresholds(row),
             source=Source(row["source"]),
             latency=row["latency"],
+            policy_version=row["policy_version"],
+            model_outcome=Outcome(row["model_outcome"] or row["outcome"]),
+            policy_rule=row["policy_rule"],
+            policy_errors=tuple(row["policy_errors"] or ()),
+            country=row["country"],
+            billing_country=row["billing_country"],
+            shipping_country=row["shipping_country"],
+            declined=row["payment_declined"],
         )
+
+
+def _thresholds(row: asyncpg.Record) -> Thresholds:
+    # Before there were policies the model's own decided.
+    return _of_model(row) if row["review"] is None else Thresholds(review=row["review"], decline=row["decline"])
+
+
+def _of_model(row: asyncpg.Record) -> Thresholds:
+    return Thresholds(review=row["model_review"], decline=row["model_decline"])
 
 
 async def decided_before(
@@ -180,4 +221,14 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.model_version,
         decision.source.value,
         timedelta(microseconds=decision.latency // timedelta(microseconds=1)),
+        decision.policy_version,
+        decision.thresholds.review,
+        decision.thresholds.decline,
+        decision.model_outcome.value,
+        decision.policy_rule,
+        list(decision.policy_errors) or None,
+        decision.country,
+        decision.billing_country,
+        decision.shipping_country,
+        decision.declined,
     )

@@ -15,7 +15,11 @@ from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.domain.policy import entities_of
+from weir_fraud.domain.policy_facts import facts_of
+from weir_fraud.domain.policy_judgement import PolicyInForce
 from weir_fraud.domain.reason_code import ReasonCode
 
 MAX_REASONS: Final = 5
@@ -23,14 +27,6 @@ LEAST_REASON: Final = 0.05
 """Log-odds. What raises the margin by less is no reason that a person could act on; a score of 0.5 becomes 0.5125."""
 
 RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined")
-
-
-class Outcome(StrEnum):
-    """What the merchant should do."""
-
-    APPROVE = "approve"
-    REVIEW = "review"
-    DECLINE = "decline"
 
 
 class Source(StrEnum):
@@ -80,9 +76,23 @@ class Decision:
     """In the order of the model's inputs; with the values they are the feature snapshot."""
     model_version: str
     thresholds: Thresholds
+    """The policy's, where it has some, else the model's."""
     source: Source
     latency: timedelta
     """From the arrival of the payment at the service to the decision."""
+    policy_version: int
+    """0: the tenant has none."""
+    model_outcome: Outcome
+    """By the thresholds alone."""
+    policy_rule: str | None
+    """What decided: a rule's name, a list and kind such as `deny:device`, or None: the thresholds."""
+    policy_errors: tuple[str, ...]
+    """Rules that could not be evaluated on this payment."""
+    country: str | None
+    billing_country: str | None
+    shipping_country: str | None
+    declined: bool | None
+    """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
@@ -99,13 +109,6 @@ class Decision:
     def reason_codes(self) -> tuple[str, ...]:
         """The codes that raise the risk, at most five, the strongest first."""
         return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
-
-
-def outcome_of(score: float, thresholds: Thresholds) -> Outcome:
-    """A score at a threshold is over it."""
-    if score >= thresholds.decline:
-        return Outcome.DECLINE
-    return Outcome.REVIEW if score >= thresholds.review else Outcome.APPROVE
 
 
 def explained(
@@ -128,8 +131,16 @@ def decide(
     decided_at: datetime,
     latency: timedelta,
     source: Source,
+    policy: PolicyInForce,
 ) -> Decision:
-    """The decision of one model on one payment."""
+    """The decision of one model and one policy on one payment."""
+    verdict = policy.judge(
+        entities_of(payment),
+        lambda: facts_of(payment, scored.score, card.features, vector),
+        scored.score,
+        card.thresholds,
+        decided_at,
+    )
     return Decision(
         tenant_id=payment.tenant_id,
         event_id=payment.event_id,
@@ -142,13 +153,21 @@ def decide(
         currency=payment.currency,
         event_timestamp=payment.at,
         decided_at=decided_at,
-        outcome=outcome_of(scored.score, card.thresholds),
+        outcome=verdict.outcome,
         score=scored.score,
         margin=scored.margin,
         base=scored.base,
         contributions=explained(catalogue, card.features, vector, scored.contributions),
         model_version=card.version,
-        thresholds=card.thresholds,
+        thresholds=verdict.thresholds,
         source=source,
         latency=latency,
+        policy_version=verdict.policy_version,
+        model_outcome=verdict.model_outcome,
+        policy_rule=verdict.rule,
+        policy_errors=verdict.errors,
+        country=payment.country,
+        billing_country=payment.billing_country,
+        shipping_country=payment.shipping_country,
+        declined=payment.declined,
     )

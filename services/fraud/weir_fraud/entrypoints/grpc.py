@@ -16,7 +16,8 @@ from weir_common.ids import TenantId
 from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, Forbidden, InvalidRequest
 
-from weir_fraud.domain.decision import Decision, Outcome, Source
+from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
 from weir_fraud.score_transaction import ScoreTransaction
 
@@ -100,6 +101,10 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         ],
         model_version=decision.model_version,
         thresholds=fraud_pb2.Thresholds(review=decision.thresholds.review, decline=decision.thresholds.decline),
+        model_outcome=_OUTCOMES[decision.model_outcome],
+        policy_version=decision.policy_version,
+        policy_rule=decision.policy_rule,
+        policy_errors=decision.policy_errors,
     )
     message.event_time.FromDatetime(decision.event_timestamp)
     message.decided_time.FromDatetime(decision.decided_at)

@@ -24,12 +24,13 @@ from weir_fraud.domain.payment import (
     visitor,
 )
 from weir_fraud.entrypoints.documents import decision_document
-from weir_fraud.ports import CaseStore, DecisionStore, FeatureStore, LabelStore, Notes
+from weir_fraud.ports import CaseStore, DecisionStore, FeatureStore, LabelStore, Notes, PolicyStore
 
 DECISION: Final = "fraud.decision"
 HISTORY: Final = "fraud.payment_history"
 LABEL: Final = "fraud.label"
 CASE: Final = "fraud.case"
+LIST_ENTRY: Final = "fraud.policy_entry"
 _EVENTS_AT_ONCE: Final = 200
 
 
@@ -40,12 +41,14 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
         self,
         decisions: DecisionStore,
         features: FeatureStore,
+        policies: PolicyStore,
         labels: LabelStore,
         cases: CaseStore,
         notes: Notes,
     ) -> None:
         self._decisions = decisions
         self._features = features
+        self._policies = policies
         self._labels = labels
         self._cases = cases
         self._notes = notes
@@ -53,7 +56,7 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
     async def ExportSubject(  # noqa: N802 - the name is the protocol's
         self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
-        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved) and what became of them, the history, the summary."""
+        """Decisions with their explanation (GDPR Art. 15(1)(h): the logic involved) and what became of them, the history, list entries, the summary."""
         tenant_id = TenantId(request.tenant_id)
         # By the ids on the log; the merchant's own are those of decisions from before events were protected.
         user_ids = [*request.subject.subject_ids, *request.subject.user_ids]
@@ -71,6 +74,10 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
                 "anonymous_id": decision.anonymous_id,
                 "amount": decision.amount,
                 "currency": decision.currency,
+                "country": decision.country,
+                "billing_country": decision.billing_country,
+                "shipping_country": decision.shipping_country,
+                "payment_declined": decision.declined,
             }
             yield _record(DECISION, decision.event_id, document)
             decided.append(decision.event_id)
@@ -88,6 +95,19 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             packed = history[start : start + OBSERVATION_BYTES]
             records += 1
             yield _record(HISTORY, packed[:14].hex(), _observed(packed))
+        for version, state, which, entry in await self._policies.entries_of_subject(
+            tenant_id, [*dict.fromkeys([*user_ids, *anonymous_ids])]
+        ):
+            records += 1
+            document = {
+                "version": version or None,
+                "state": "draft" if state is None else state.value,
+                "list": which,
+                "kind": entry.kind.value,
+                "reason": entry.reason,
+                "expires_at": entry.expires_at,
+            }
+            yield _record(LIST_ENTRY, f"{version}:{which}:{entry.kind.value}", document)
         yield subject_data_pb2.ExportSubjectResponse(summary=_summary(records))
 
     async def _afterwards(
@@ -155,7 +175,8 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
     return subject_data_pb2.SubjectSummary(
         records=records,
         explanation="Every decision about the person's payments with its reasons, what the merchant's people found and wrote on those "
-        "that were reviewed, what the payments turned out to be, and the payments that new ones are compared to.",
+        "that were reviewed, what the payments turned out to be, the payments that new ones are compared to, and the entries of allow "
+        "and deny lists that name the person.",
         processing=[
             subject_data_pb2.ProcessingInfo(
                 category=DECISION,
@@ -180,6 +201,12 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
                 purpose="compare a payment with the person's earlier ones",
                 legal_basis=basis,
                 retention="31 days after the last payment",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=LIST_ENTRY,
+                purpose="let the person's payments through, or refuse them, as a person of the merchant decided and another one approved",
+                legal_basis=basis,
+                retention="with the versions of the policy, as long as the tenant's account; nothing tells whom an entry names once the person is erased",
             ),
         ],
     )
