@@ -36,6 +36,8 @@ dir {folder}
 aclfile {folder / "users.acl"}
 # At most one second of features and receipts is lost when the machine dies; both can be rebuilt from the log.
 appendonly yes
+# Snapshots that `weir hunt` can read.
+rdbcompression no
 appendfsync everysec
 save ""
 # A full store must be an error that is seen, never a feature that silently vanished.

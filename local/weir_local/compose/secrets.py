@@ -20,6 +20,8 @@ protected-mode yes
 dir /data
 aclfile /etc/valkey/users.acl
 appendonly yes
+# Snapshots that `weir hunt` can read.
+rdbcompression no
 appendfsync everysec
 save ""
 maxmemory 512mb
