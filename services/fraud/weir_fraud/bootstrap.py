@@ -22,7 +22,7 @@ from weir_common.grpc import GrpcServer
 from weir_common.http import MAX_BODY_BYTES, create_app
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
-from weir_common.kafka.topics import EVENTS, ensure_topics
+from weir_common.kafka.topics import EVENTS, LABELS, ensure_topics
 from weir_common.metering import RequestMeter
 from weir_common.migrations import migrate
 from weir_common.outbox import OutboxRelay
@@ -51,6 +51,7 @@ from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.manage_policies import ManagePolicies
 from weir_fraud.protect_lists import ProtectLists
@@ -97,6 +98,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
 
         features = ValkeyFeatures(valkey, catalogue.plan)
         await features.load()
+        # Into the same histories, without a question: imported payments of the past come by the thousand.
+        past = ValkeyFeatures(valkey, ())
+        await past.load()
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
         await decisions.register(model.card)
         metrics = DecisionMetrics()
@@ -114,7 +118,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             service=SERVICE,
             name="score",
             topics=[EVENTS],
-            handler=ScoreEvents(score_payments, metrics),
+            handler=ScoreEvents(score_payments, past, metrics),
             pool=pool,
             schema=SCHEMA,
             kafka=settings.kafka,
@@ -126,10 +130,23 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             fetch_min_bytes=settings.stream.fetch_min_bytes,
             wake_outbox=relay.wake,
         )
+        labels_consumer = Consumer(
+            service=SERVICE,
+            name="labels",
+            topics=[LABELS],
+            handler=ApplyLabels(features, label_metrics),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=settings.kafka,
+            publisher=publisher,
+            # Two labels of one payment carry the same event id; one that comes again changes nothing.
+            deduplicate=False,
+        )
         readiness = Readiness()
         readiness.add("credentials", directory.health)
         readiness.add("features", features.health)
         readiness.add("score", consumer.health)
+        readiness.add("labels", labels_consumer.health)
         app = create_app(
             service=SERVICE,
             title="Weir fraud",
@@ -187,6 +204,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             background=(
                 BackgroundTask("credentials", directory.run),
                 BackgroundTask("score", consumer.run),
+                BackgroundTask("labels", labels_consumer.run),
                 BackgroundTask("outbox", relay.run),
                 BackgroundTask("request counts", request_meter.run),
             ),

@@ -36,6 +36,16 @@ class DecisionMetrics:
             "weir.fraud.decision.lag", unit="s", description="From the acceptance of an event to its decision"
         )
 
+        self._history = meter().create_counter(
+            "weir.fraud.history.payments",
+            unit="{payment}",
+            description="Imported payments of the past, which are not decided",
+        )
+
+    def remembered(self, count: int) -> None:
+        """Payments went into histories only."""
+        self._history.add(count)
+
     def made(self, decisions: Iterable[Decision]) -> None:
         """New decisions were stored."""
         for decision in decisions:

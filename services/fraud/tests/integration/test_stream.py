@@ -7,14 +7,15 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from weir_common.events import decode_event, encode_event
-from weir_common.ids import EventId, TenantId
+from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import KafkaPublisher, kafka_publisher
 from weir_common.kafka.records import OutgoingRecord
@@ -22,16 +23,22 @@ from weir_common.kafka.topics import TopicSpec, ensure_topics
 from weir_common.privacy.bootstrap import vault_in_memory
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.label_record import label_record
 from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Source
+from weir_fraud.domain.label import Label, LabelKind, LabelSource
+from weir_fraud.domain.payment_event import PaymentEvent, payment_of
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
+from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, ScoringSettings
@@ -120,10 +127,17 @@ Consuming = Callable[[], Any]
 
 
 @pytest.fixture
-def consuming(
-    mesh_settings: FraudSettings, pool: asyncpg.Pool, publisher: KafkaPublisher, topic: str, score: ScorePayments
+async def consuming(
+    mesh_settings: FraudSettings,
+    pool: asyncpg.Pool,
+    publisher: KafkaPublisher,
+    topic: str,
+    score: ScorePayments,
+    valkey: Redis,
 ) -> Consuming:
     """A running consumer; entered again, it goes on where it stopped."""
+    past = ValkeyFeatures(valkey, (), history_ttl_seconds=120)
+    await past.load()
     name = f"test-{uuid.uuid4().hex[:8]}"
 
     @asynccontextmanager
@@ -133,7 +147,7 @@ def consuming(
             service="fraud",
             name=name,
             topics=[topic],
-            handler=ScoreEvents(score, DecisionMetrics()),
+            handler=ScoreEvents(score, past, DecisionMetrics()),
             pool=pool,
             schema=SCHEMA,
             kafka=mesh_settings.kafka,
@@ -246,3 +260,105 @@ async def test_a_record_that_is_no_event_is_put_aside(
         await send(good[1:])
         await until_decided(decisions, tenant, good)
         assert await consumer.health() is None
+
+
+MERCHANT_RISK = "merchant_fraud_rate_30d_delayed_7d"
+
+
+def sold(tenant: TenantId, at: datetime, source: str = "web_app", merchant: str = "corner-shop") -> dict[str, Any]:
+    one = event(tenant)
+    one["event_metadata"] |= {"timestamp": at.isoformat(), "source_system": source}
+    one["event_data"]["business_context"]["tenant_metadata"] = {"merchant_id": merchant}
+    return one
+
+
+def said(tenant: TenantId, one: dict[str, Any], kind: LabelKind, at: datetime) -> Label:
+    return Label(
+        tenant_id=tenant,
+        event_id=EventId(one["event_metadata"]["event_id"]),
+        kind=kind,
+        occurred_at=at,
+        recorded_at=now(),
+        recorded_by="test",
+        source=LabelSource.FEEDBACK,
+    )
+
+
+async def merchant_risk(features: ValkeyFeatures, catalogue: Catalogue, tenant: TenantId, at: datetime) -> float:
+    payment = payment_of(msgspec.json.decode(json.dumps(sold(tenant, at)), type=PaymentEvent), tenant, now())
+    (snapshot,) = await features.observe([payment])
+    return catalogue.vector(payment, snapshot, [MERCHANT_RISK])[0]
+
+
+async def test_what_is_imported_is_history_with_what_is_known_of_it(
+    consuming: Consuming,
+    send: Send,
+    decisions: PostgresDecisions,
+    features: ValkeyFeatures,
+    catalogue: Catalogue,
+    pool: asyncpg.Pool,
+    tenant: TenantId,
+) -> None:
+    """Ten payments of three weeks ago, three of which turned out to be fraud and one of those not, and one of yesterday."""
+    then = now() - timedelta(days=20)
+    old = [sold(tenant, then + timedelta(hours=number), "batch_import") for number in range(10)]
+    young = sold(tenant, now() - timedelta(days=1), "batch_import")
+    known = then + timedelta(days=2)
+    labels = [said(tenant, one, LabelKind.CHARGEBACK, known) for one in old[:3]]
+    labels.append(said(tenant, old[2], LabelKind.CLEARED, known + timedelta(days=1)))
+    async with PostgresCases(pool, lambda: None).work(tenant) as work:
+        assert [added.is_new for added in await work.add_labels(labels)] == [True] * 4
+    async with consuming():
+        await send([*old, young])
+        await until_decided(decisions, tenant, [young])
+    assert [await decisions.find(tenant, EventId(one["event_metadata"]["event_id"])) for one in old] == [None] * 10
+    assert await merchant_risk(features, catalogue, tenant, now()) == 2 / 10
+
+
+async def test_a_label_counts_for_later_payments(
+    consuming: Consuming,
+    send: Send,
+    decisions: PostgresDecisions,
+    features: ValkeyFeatures,
+    catalogue: Catalogue,
+    pool: asyncpg.Pool,
+    tenant: TenantId,
+    mesh_settings: FraudSettings,
+    publisher: KafkaPublisher,
+) -> None:
+    """Two payments are decided; then one is charged back, with the news twice on the log, and with old news behind it."""
+    then = now() - timedelta(days=10)
+    payments = [sold(tenant, then), sold(tenant, then + timedelta(hours=1))]
+    async with consuming():
+        await send(payments)
+        await until_decided(decisions, tenant, payments)
+    assert await merchant_risk(features, catalogue, tenant, now()) == 0
+    news = said(tenant, payments[0], LabelKind.CHARGEBACK, then + timedelta(days=3))
+    stale = said(tenant, payments[0], LabelKind.CLEARED, then + timedelta(days=1))
+    unheard = said(tenant, sold(tenant, then), LabelKind.CHARGEBACK, then)
+    async with PostgresCases(pool, lambda: None).work(tenant) as work:
+        await work.add_labels([news, stale, unheard])
+    topic = f"test.fraud.labels.{uuid.uuid4().hex[:12]}"
+    await ensure_topics(mesh_settings.kafka, (TopicSpec(topic, 1, retention_days=0.1),))
+    consumer = Consumer(
+        service="fraud",
+        name=f"test-{uuid.uuid4().hex[:8]}",
+        topics=[topic],
+        handler=ApplyLabels(features, LabelMetrics()),
+        pool=pool,
+        schema=SCHEMA,
+        kafka=mesh_settings.kafka,
+        publisher=publisher,
+        deduplicate=False,
+    )
+    stop = asyncio.Event()
+    task = asyncio.create_task(consumer.run(stop))
+    records = [label_record(label, SubjectId("s"), None) for label in (unheard, news, news, stale)]
+    await publisher.publish_all([msgspec.structs.replace(record, topic=topic, partition=0) for record in records])
+    try:
+        async with asyncio.timeout(30):
+            while await merchant_risk(features, catalogue, tenant, now()) != 1 / 2:
+                await asyncio.sleep(0.1)
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)

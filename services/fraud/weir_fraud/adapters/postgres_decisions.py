@@ -20,17 +20,19 @@ from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, explained
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import PaymentKind
+from weir_fraud.domain.payment import Observed, PaymentKind, hash48, microseconds
 from weir_fraud.errors import DecisionStoreUnavailable
 
 SCHEMA: Final = "fraud"
 _PAGE: Final = 200
+_NOBODY: Final = bytes(16)
+"""Instead of the digest of an entity that a payment lacks."""
 
 _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
     "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency, "
     "policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country, shipping_country, "
-    "payment_declined"
+    "payment_declined, histories"
 )
 _SELECT: Final = (
     f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, "  # noqa: S608 - constants
@@ -158,6 +160,7 @@ class PostgresDecisions:
             thresholds=_thresholds(row),
             source=Source(row["source"]),
             latency=row["latency"],
+            histories=_digests(row["histories"]),
             policy_version=row["policy_version"],
             model_outcome=Outcome(row["model_outcome"] or row["outcome"]),
             policy_rule=row["policy_rule"],
@@ -190,12 +193,32 @@ async def decided_before(
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
 
+async def histories_of(connection: Connection, tenant_id: TenantId, event_id: EventId) -> Observed | None:
+    """Where the payment of a decision is observed; None if there is no decision or it does not know. The transaction is the tenant's."""
+    row = await connection.fetchrow(
+        "SELECT event_timestamp, histories FROM fraud.decision WHERE tenant_id = $1 AND event_id = $2",
+        tenant_id,
+        UUID(event_id),
+    )
+    digests = () if row is None else _digests(row["histories"])
+    if row is None or not digests:
+        return None
+    return Observed(microseconds(row["event_timestamp"]), hash48("event", event_id), digests)
+
+
 async def record_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[tuple[TenantId, EventId]]:
     """Store decisions, of any tenants; gives the events whose decision is ours. The transaction is switched to one of the tenants."""
     rows = await connection.fetch(
         "SELECT tenant_id, event_id FROM fraud.record_decisions($1)", [_row(decision) for decision in decisions]
     )
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
+
+
+def _digests(packed: bytes | None) -> tuple[bytes, ...]:
+    cut = (
+        (packed[start : start + len(_NOBODY)] for start in range(0, len(packed or b""), len(_NOBODY))) if packed else ()
+    )
+    return tuple(b"" if digest == _NOBODY else digest for digest in cut)
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:
@@ -231,4 +254,5 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.billing_country,
         decision.shipping_country,
         decision.declined,
+        b"".join(digest or _NOBODY for digest in decision.histories) or None,
     )

@@ -16,7 +16,7 @@ from weir_common.ids import EventId, SubjectId, TenantId
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.domain.payment import Observed, Payment, PaymentKind, hash48, microseconds, observed_of
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
@@ -80,6 +80,8 @@ class Decision:
     source: Source
     latency: timedelta
     """From the arrival of the payment at the service to the decision."""
+    histories: tuple[bytes, ...] = ()
+    """Whose histories the payment is in, one digest an entity (`Observed.digests`); none in decisions of before they were kept."""
     policy_version: int
     """0: the tenant has none."""
     model_outcome: Outcome
@@ -93,6 +95,13 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+
+    @property
+    def observed(self) -> Observed | None:
+        """Where the payment's observation is found, when a label comes; None if it is not known."""
+        if not self.histories:
+            return None
+        return Observed(microseconds(self.event_timestamp), hash48("event", self.event_id), self.histories)
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
@@ -162,6 +171,7 @@ def decide(
         thresholds=verdict.thresholds,
         source=source,
         latency=latency,
+        histories=observed_of(payment).digests,
         policy_version=verdict.policy_version,
         model_outcome=verdict.model_outcome,
         policy_rule=verdict.rule,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from weir_common.ids import EventId, TenantId
+
+from weir_fraud.domain.payment import LABEL_FRAUD, LABEL_HONEST, Known, microseconds
 
 
 class LabelKind(StrEnum):
@@ -65,6 +67,16 @@ _WEIGHT: Final = {LabelKind.CLEARED: 0, LabelKind.CONFIRMED: 1, LabelKind.CHARGE
 """Of labels of one moment: money that was taken back is a fact, the others are somebody's judgement."""
 
 
+def known_of(labels: Sequence[Label]) -> Known:
+    """What the feature store keeps of at least one label: whether it was fraud, since when."""
+    newest = max(labels, key=_rank)
+    return Known(LABEL_FRAUD if newest.kind.is_fraud else LABEL_HONEST, microseconds(newest.occurred_at))
+
+
 def current_label(labels: Iterable[Label]) -> Label | None:
     """The one that counts: the newest; of one moment the weightiest, then the one that was received last."""
-    return max(labels, key=lambda label: (label.occurred_at, _WEIGHT[label.kind], label.recorded_at), default=None)
+    return max(labels, key=_rank, default=None)
+
+
+def _rank(label: Label) -> tuple[datetime, int, datetime]:
+    return label.occurred_at, _WEIGHT[label.kind], label.recorded_at

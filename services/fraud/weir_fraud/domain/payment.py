@@ -25,6 +25,9 @@ MISSING_PLACE: Final = 2**31 - 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+HISTORY_AGE: Final = timedelta(days=7)
+"""What is imported later than this after it happened is history."""
+
 
 class PaymentKind(StrEnum):
     """The subtypes of `transaction` events that are payments."""
@@ -101,6 +104,13 @@ class Payment:
     merchant: str | None = None
     product: str | None = None
     context: Context = Context()
+    imported: bool = False
+    """Whether the event was brought in from another system afterwards."""
+
+    @property
+    def is_history(self) -> bool:
+        """Whether it is of a past that nobody decides about any more: it tells of its people, and that is all."""
+        return self.imported and self.received_at - self.at > HISTORY_AGE
 
     @property
     def user(self) -> str | None:

@@ -179,6 +179,7 @@ class _EventData(_Part):
 class _EventMetadata(_Part):
     event_id: str
     timestamp: _Instant
+    source_system: str | None = None
 
 
 class PaymentEvent(_Part):
@@ -258,6 +259,7 @@ def payment_of(event: PaymentEvent, tenant_id: TenantId, received_at: datetime) 
         merchant=business.tenant_metadata.merchant_id if business.tenant_metadata is not None else None,
         product=transaction.products[0].product_id if transaction.products else None,
         context=_context(event, method, shipping),
+        imported=metadata.source_system == "batch_import",
     )
 
 

@@ -1,4 +1,7 @@
-"""Scores every payment on the log that has no decision yet; decisions, their announcements and the offsets commit together."""
+"""Scores every payment on the log that has no decision yet; decisions, their announcements and the offsets commit together.
+
+What is imported long after it happened is history: it goes into the features, with what became known of it, and is not decided.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ from weir_common.kafka.records import EVENT_SUBTYPE_HEADER, EVENT_TYPE_HEADER, R
 
 from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.postgres_decisions import decided_before, record_decisions
+from weir_fraud.adapters.postgres_labels import labels_of
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.decision import Source
-from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.label import known_of
+from weir_fraud.domain.payment import Known, Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.ports import FeatureStore
 from weir_fraud.score_payments import ScorePayments
 
 _TYPE = EVENT_TYPE.encode()
@@ -26,8 +32,10 @@ _SUBTYPES = frozenset(subtype.encode() for subtype in PAYMENT_SUBTYPES)
 class ScoreEvents:
     """The handler of the consumer `score`."""
 
-    def __init__(self, score: ScorePayments, metrics: DecisionMetrics) -> None:
+    def __init__(self, score: ScorePayments, past: FeatureStore, metrics: DecisionMetrics) -> None:
+        """``past`` takes the payments that are only history; it need not answer anything about them."""
         self._score = score
+        self._past = past
         self._metrics = metrics
         self._decoder = msgspec.json.Decoder(PaymentEvent)
 
@@ -45,9 +53,15 @@ class ScoreEvents:
             payment = self._payment(record)
             records[(payment.tenant_id, payment.event_id)] = record
             payments[(payment.tenant_id, payment.event_id)] = payment
+        history = [payment for payment in payments.values() if payment.is_history]
+        if history:
+            await self._past.replay(history, await _known_labels(transaction, history))
+            for payment in history:
+                del payments[(payment.tenant_id, payment.event_id)]
+            self._metrics.remembered(len(history))
         if not payments:
             return
-        known = await decided_before(transaction.connection, list(records))
+        known = await decided_before(transaction.connection, list(payments))
         undecided = [payment for event, payment in payments.items() if event not in known]
         decisions = await self._score(undecided, Source.STREAM)
         # One that the API made in this very moment stands: ours is then not stored and not announced.
@@ -75,3 +89,16 @@ class ScoreEvents:
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             # Ingest has validated it, so this is a record of another origin or a fault of ours: for people to see.
             raise QuarantineError("undecodable_payment", str(error), record=record) from error
+
+
+async def _known_labels(transaction: Transaction, payments: Sequence[Payment]) -> list[Known | None]:
+    """What has become known of the payments by now."""
+    by_tenant: dict[TenantId, list[EventId]] = {}
+    for payment in payments:
+        by_tenant.setdefault(payment.tenant_id, []).append(payment.event_id)
+    known: dict[tuple[TenantId, EventId], Known] = {}
+    for tenant_id, event_ids in by_tenant.items():
+        await transaction.as_tenant(tenant_id)
+        for event_id, labels in (await labels_of(transaction.connection, tenant_id, event_ids)).items():
+            known[(tenant_id, event_id)] = known_of(labels)
+    return [known.get((payment.tenant_id, payment.event_id)) for payment in payments]
