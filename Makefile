@@ -118,6 +118,11 @@ bench-receipts: setup ## Memory of a million receipts in Valkey; writes .weir/be
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.receipts
 
+.PHONY: bench-handbook
+bench-handbook: setup ## Payments of the Fraud Detection Handbook into the features, against the published values; writes .weir/bench/handbook.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.handbook $(ARGS)
+
 .PHONY: bench-yardstick
 bench-yardstick: setup ## What a bare prototype takes on this machine, beside what a like one took where the bounds were set; writes .weir/bench/yardstick.json
 	@$(BIN)/python -m weir_bench.yardstick

@@ -48,6 +48,14 @@ class FeatureStore(Protocol):
         ...
 
 
+class PaymentLog(Protocol):
+    """Every payment that the mesh accepted and still has."""
+
+    def batches(self, size: int, tenant_id: TenantId | None = None) -> AsyncIterator[list[Payment]]:
+        """In the order of their acceptance, of all tenants or of one."""
+        ...
+
+
 class Model(Protocol):
     """A trained model. Thread-safe; native code that releases the interpreter's lock."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -22,6 +23,9 @@ DEGREE_UNITS: Final = 100_000
 """Places are kept to 1e-5 degrees, about a metre."""
 MISSING_AMOUNT: Final = -1
 MISSING_PLACE: Final = 2**31 - 1
+
+_REMEMBERED: Final = 32_768
+"""Hashes of values that come again and again: customers, merchants and products of a replay. The same for every tenant: pure."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -169,7 +173,7 @@ def observation_of(payment: Payment) -> Observation:
     located = latitude is not None and longitude is not None
     return Observation(
         at=microseconds(payment.at),
-        id=hash48("event", payment.event_id),
+        id=_event48(payment.event_id),
         amount=MISSING_AMOUNT if payment.amount is None else amount_units(payment.amount),
         currency=_letters(payment.currency),
         user=hash48("user", payment.user),
@@ -202,12 +206,20 @@ def amount_units(amount: Decimal) -> int:
     return int((amount * AMOUNT_UNITS).to_integral_value(ROUND_HALF_EVEN))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def hash48(kind: str, value: str | None) -> int:
     """A 48-bit hash that is never 0; 0 when there is no value. Kinds do not mix."""
-    if not value:
-        return 0
+    return _hash48(kind, value) if value else 0
+
+
+def _hash48(kind: str, value: str) -> int:
     digest = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=6, person=kind.encode()).digest()
     return int.from_bytes(digest, "little") or 1
+
+
+def _event48(event_id: EventId) -> int:
+    # Each comes once: nothing to remember.
+    return _hash48("event", event_id)
 
 
 def _letters(code: str | None) -> int:
@@ -243,11 +255,12 @@ def observed_of(payment: Payment) -> Observed:
     """Of a payment that was observed."""
     return Observed(
         microseconds(payment.at),
-        hash48("event", payment.event_id),
+        _event48(payment.event_id),
         tuple(entity_digest(entity, payment.identity(entity)) for entity in Entity),
     )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def entity_digest(entity: Entity, identity: str | None) -> bytes:
     """128 bits that name an entity within a tenant: short whatever a sender sends, and they tell nobody who it is."""
     if identity is None:

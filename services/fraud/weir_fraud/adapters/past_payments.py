@@ -1,0 +1,134 @@
+"""Every payment on the log, in the order in which the mesh accepted them: what the histories are rebuilt from."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from weir_common.ids import TenantId
+from weir_common.kafka.closing import close_client
+from weir_common.kafka.records import EVENT_SUBTYPE_HEADER, EVENT_TYPE_HEADER, TENANT_HEADER
+from weir_common.settings import KafkaSettings
+
+from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.errors import FeatureStoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+_TYPE: Final = EVENT_TYPE.encode()
+_SUBTYPES: Final = frozenset(subtype.encode() for subtype in PAYMENT_SUBTYPES)
+_FETCHED: Final = 4_000
+"""Records of a partition that are held at most, beside what one more fetch brings."""
+
+
+class PastPayments:
+    """The log from its beginning to where it ends now, across partitions by the time of acceptance.
+
+    A partition is in that order by itself; between partitions it is what the service saw, to the millisecond.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._decoder = msgspec.json.Decoder(PaymentEvent)
+
+    async def batches(self, size: int, tenant_id: TenantId | None = None) -> AsyncIterator[list[Payment]]:
+        """Payments of all tenants or of one, `size` at a time. `FeatureStoreUnavailable` (retry) if the log cannot be read."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=2 * 1_048_576,
+            fetch_max_bytes=16 * 1_048_576,
+            request_timeout_ms=int(max(self._kafka.request_timeout_seconds, 11) * 1000),
+        )
+        batch: list[Payment] = []
+        try:
+            async with asyncio.timeout(30):
+                await consumer.start()
+            async for record in self._in_order(consumer):
+                payment = self._payment(record, tenant_id)
+                if payment is None:
+                    continue
+                batch.append(payment)
+                if len(batch) == size:
+                    yield batch
+                    batch = []
+        except (KafkaError, TimeoutError) as error:
+            raise FeatureStoreUnavailable(f"the log cannot be read: {error!r}") from error
+        finally:
+            await close_client(consumer.stop, client="weir-fraud past payments")
+        if batch:
+            yield batch
+
+    async def _in_order(self, consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
+        async with asyncio.timeout(30):
+            partitions = [TopicPartition(self._topic, number) for number in await self._numbers(consumer)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            starts = await consumer.beginning_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, starts[partition])
+        held: dict[TopicPartition, deque[Any]] = {partition: deque() for partition in partitions}
+        positions = dict(starts)
+        open_partitions = {partition for partition in partitions if starts[partition] < ends[partition]}
+        heads: list[tuple[int, int]] = []
+        by_number = {partition.partition: partition for partition in partitions}
+        missing = set(open_partitions)
+        while True:
+            while missing:
+                async with asyncio.timeout(30):
+                    fetched = await consumer.getmany(*missing, timeout_ms=1_000, max_records=_FETCHED)
+                for partition, records in fetched.items():
+                    held[partition].extend(record for record in records if record.offset < ends[partition])
+                    positions[partition] = records[-1].offset + 1
+                for partition in list(missing):
+                    # A transaction's markers and compacted records take offsets: the position tells, not the last record.
+                    at_end = max(positions[partition], await consumer.position(partition)) >= ends[partition]
+                    if held[partition]:
+                        heapq.heappush(heads, (held[partition][0].timestamp, partition.partition))
+                        missing.discard(partition)
+                    elif at_end:
+                        missing.discard(partition)
+            if not heads:
+                return
+            # One head a partition: the oldest of them is the oldest of all that are still to come.
+            _, number = heapq.heappop(heads)
+            partition = by_number[number]
+            queue = held[partition]
+            limit = heads[0] if heads else None
+            while queue and (limit is None or (queue[0].timestamp, number) <= limit):
+                yield queue.popleft()
+            if queue:
+                heapq.heappush(heads, (queue[0].timestamp, number))
+            elif positions[partition] < ends[partition]:
+                missing.add(partition)
+
+    async def _numbers(self, consumer: AIOKafkaConsumer) -> Sequence[int]:
+        # aiokafka knows a topic once its metadata came.
+        await consumer.topics()
+        return sorted(consumer.partitions_for_topic(self._topic) or ())
+
+    def _payment(self, record: Any, tenant_id: TenantId | None) -> Payment | None:
+        headers = dict(record.headers)
+        if headers.get(EVENT_TYPE_HEADER) != _TYPE or headers.get(EVENT_SUBTYPE_HEADER) not in _SUBTYPES:
+            return None
+        owner = headers.get(TENANT_HEADER)
+        if owner is None or (tenant_id is not None and owner.decode() != tenant_id):
+            return None
+        try:
+            event = self._decoder.decode(record.value)
+            return payment_of(event, TenantId(owner.decode()), datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            # The consumer that decides has put it aside already, with its coordinates.
+            log.warning("no payment", partition=record.partition, offset=record.offset, error=str(error))
+            return None
