@@ -42,6 +42,7 @@ from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.adapters.postgres_tallies import PostgresTallies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
@@ -65,6 +66,7 @@ from weir_fraud.model_metrics import ModelMetrics
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
+from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.try_policy import TryPolicy
@@ -131,7 +133,12 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         conditions = CelConditions(catalogue)
         policies = PostgresPolicies(pool, relay.wake)
         manage_policies = ManagePolicies(policies, conditions, ProtectLists(vault.vault, vault.keys), audit, now)
-        score_payments = ScorePayments(features, models, catalogue, ActivePolicies(policies, conditions), now)
+        tallies = PostgresTallies(pool)
+        shadow = ScoreShadow(
+            lambda: models.shadow, tallies, catalogue, model_metrics, room=settings.models.shadow_queue
+        )
+        in_force = ActivePolicies(policies, conditions)
+        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
             service=SERVICE,
@@ -166,7 +173,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         )
         app.include_router(fraud_router(decisions))
         manage_models = ManageModels(registry, load_version, model_metrics, now)
-        app.include_router(models_router(models, registry, model_files, manage_models, catalogue))
+        app.include_router(models_router(models, registry, model_files, tallies, manage_models, catalogue, now))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
         add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS | MODEL_SCHEMAS)
@@ -215,6 +222,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("score", consumer.run),
                 BackgroundTask("outbox", relay.run),
                 BackgroundTask("models", models.run),
+                BackgroundTask("shadow", shadow.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

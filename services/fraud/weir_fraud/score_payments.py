@@ -17,6 +17,7 @@ from weir_fraud.domain.model import Scored
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
 from weir_fraud.ports import FeatureStore, Model, ModelsInForce, PoliciesInForce
+from weir_fraud.score_shadow import Decided, ScoreShadow
 
 INLINE: Final = 2
 """So many payments are scored on the event loop: 0.3 ms each, less than a thread costs under load. More go to a thread."""
@@ -35,12 +36,14 @@ class ScorePayments:
         catalogue: Catalogue,
         policies: PoliciesInForce,
         clock: Callable[[], datetime],
+        shadow: ScoreShadow | None = None,
     ) -> None:
         self._features = features
         self._models = models
         self._catalogue = catalogue
         self._policies = policies
         self._clock = clock
+        self._shadow = shadow
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
@@ -80,6 +83,13 @@ class ScorePayments:
                     source=source,
                     policy=policies[payment.tenant_id],
                 )
+            )
+        if self._shadow is not None:
+            self._shadow.offer(
+                [
+                    Decided(payment, snapshot, decision, policies[payment.tenant_id])
+                    for payment, snapshot, decision in zip(payments, snapshots, decisions, strict=True)
+                ]
             )
         return decisions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -17,14 +17,17 @@ from weir_common.ids import TenantId
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.active_models import ActiveModels
-from weir_fraud.adapters.memory_models import MemoryModels
+from weir_fraud.adapters.memory_models import MemoryModels, MemoryTallies
 from weir_fraud.adapters.object_files import ObjectFiles
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.model_stage import Stage
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.entrypoints.http_models import PREFIX, models_router
 from weir_fraud.load_models import LoadModel, PublishModel, folder_of
 from weir_fraud.manage_models import ManageModels
 from weir_fraud.model_metrics import ModelMetrics
+from weir_fraud.ports import Tally
+from weir_fraud.score_shadow import ALL_TENANTS
 
 SHOP = TenantId("merchant_12345")
 
@@ -63,6 +66,7 @@ class Edge:
     files: ObjectFiles
     toys: Any
     audit: Recorded
+    tallies: MemoryTallies
     clock: Callable[[], datetime]
 
     async def publish(self, version: str, says: float = 0.1) -> None:
@@ -91,7 +95,7 @@ async def edge(toys: Any, catalogue: Catalogue, clock: Callable[[], datetime]) -
         Recorded(),
         ModelMetrics(),
     )
-    load = LoadModel(files, toys.open)
+    load, tallies = LoadModel(files, toys.open), MemoryTallies()
     models = ActiveModels(registry, load, toys.open(toys.files("own")), metrics)
     app = create_app(
         service="fraud",
@@ -102,10 +106,10 @@ async def edge(toys: Any, catalogue: Catalogue, clock: Callable[[], datetime]) -
         audit=audit,  # type: ignore[arg-type]
     )
     manage = ManageModels(registry, load, metrics, clock)
-    app.include_router(models_router(models, registry, files, manage, catalogue))
+    app.include_router(models_router(models, registry, files, tallies, manage, catalogue, clock))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="https://fraud") as client:
-        made = Edge(client, registry, models, files, toys, audit, clock)
+        made = Edge(client, registry, models, files, toys, audit, tallies, clock)
         for version in ("a", "b", "c"):
             await made.publish(version)
         await models.look()
@@ -141,6 +145,7 @@ async def test_a_tenant_sees_the_model_that_decides_for_it(edge: Edge) -> None:
     [
         ("GET", "/versions", None),
         ("GET", "/versions/a", None),
+        ("GET", "/versions/a/shadow", None),
         ("POST", "/versions/b/promote", {"stage": "champion"}),
         ("POST", "/rollback", {}),
         ("PUT", "/override", {"version": "a"}),
@@ -183,6 +188,34 @@ async def test_an_override_is_in_the_tenant_s_audit_log(edge: Edge) -> None:
     ]
 
 
+async def test_a_shadow_is_compared(edge: Edge) -> None:
+    today = edge.clock().date()
+    cell = Tally("b", "a", today, Outcome.APPROVE, Outcome.REVIEW)
+    await edge.tallies.add(
+        {
+            (ALL_TENANTS, cell): 3,
+            (ALL_TENANTS, cell._replace(would=Outcome.APPROVE)): 5,
+            (ALL_TENANTS, cell._replace(against="c", decided=Outcome.DECLINE)): 2,
+            (SHOP, cell): 1,
+            (SHOP, cell._replace(day=today - timedelta(days=7))): 100,
+        }
+    )
+    every = await edge.ask("GET", "/versions/b/shadow")
+    assert (every["payments"], every["agreement"], every["would_review_rate"], every["review_rate"]) == (
+        10,
+        0.5,
+        0.5,
+        0,
+    )
+    assert (every["decline_rate"], every["would_decline_rate"]) == (0.2, 0)
+    assert {name: one["payments"] for name, one in every["against"].items()} == {"a": 8, "c": 2}
+    assert every["outcomes"]["decline"] == {"approve": 0, "review": 2, "decline": 0}
+    assert (await edge.ask("GET", "/versions/b/shadow", tenant_id=SHOP))["payments"] == 1
+    assert (await edge.ask("GET", "/versions/b/shadow", tenant_id=SHOP, days=8))["payments"] == 101
+    nothing = await edge.ask("GET", "/versions/c/shadow")
+    assert (nothing["payments"], nothing["agreement"], nothing["against"]) == (0, None, {})
+
+
 async def test_versions_come_in_pages(edge: Edge) -> None:
     first = await edge.ask("GET", "/versions", limit=2)
     assert [one["version"] for one in first["versions"]] == ["c", "b"]
@@ -216,6 +249,8 @@ async def test_a_model_that_nobody_could_use_is_refused_to_who_asks(edge: Edge) 
         ("POST", "/versions/nobody/promote", {"stage": "shadow"}, {}, 404, None),
         ("POST", "/versions/a%20b/promote", {"stage": "shadow"}, {}, 422, "version"),
         ("GET", "/versions/nobody", None, {}, 404, None),
+        ("GET", "/versions/nobody/shadow", None, {}, 404, None),
+        ("GET", "/versions/a/shadow", None, {"days": 91}, 422, "days"),
         ("GET", "/versions", None, {"limit": 0}, 422, "limit"),
         ("GET", "/versions", None, {"cursor": "x"}, 422, "cursor"),
         ("GET", "/versions", None, {"cursor": "WzFlOTksImEiXQ"}, 422, "cursor"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -28,13 +30,17 @@ from weir_common.problems import FieldError, Forbidden, InvalidRequest, NotFound
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.model_stage import ModelChange, ModelVersion, Stage
+from weir_fraud.domain.outcome import Outcome
+from weir_fraud.domain.shadow_report import shadow_report
 from weir_fraud.entrypoints.tenant_asked import enter
 from weir_fraud.manage_models import ManageModels
-from weir_fraud.ports import ModelFiles, ModelRegistry, ModelsInForce
+from weir_fraud.ports import ModelFiles, ModelRegistry, ModelsInForce, ShadowTallies, Tally
+from weir_fraud.score_shadow import ALL_TENANTS
 
 PREFIX: Final = "/api/v2/ml/models/fraud"
 MAX_LIMIT: Final = 100
 _CHANGES: Final = 100
+MAX_DAYS: Final = 90
 VERSION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 _Note = Annotated[
@@ -83,7 +89,13 @@ def _takes(schema: str, example: Any, *, required: bool = True) -> dict[str, Any
 
 
 def models_router(
-    models: ModelsInForce, registry: ModelRegistry, files: ModelFiles, manage: ManageModels, catalogue: Catalogue
+    models: ModelsInForce,
+    registry: ModelRegistry,
+    files: ModelFiles,
+    tallies: ShadowTallies,
+    manage: ManageModels,
+    catalogue: Catalogue,
+    clock: Callable[[], datetime],
 ) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix=PREFIX, tags=["fraud models"])
@@ -160,6 +172,49 @@ def models_router(
         changes = await registry.changes(version, _CHANGES)
         return MsgspecResponse(_document(found, files) | {"changes": [_change(change) for change in changes]})
 
+    @router.get(
+        "/versions/{version}/shadow",
+        summary="What a shadow would have decided",
+        responses={
+            **answer("The comparison", "version", "tenant_id", "since", "payments", "agreement", "against"),
+            **NOT_FOUND,
+        },
+    )
+    async def shadow(
+        request: Request,
+        caller: Operator,
+        version: Version,
+        tenant_id: TenantParameter = None,
+        days: Annotated[int, Query(ge=1, le=MAX_DAYS, description="Today and the days before it, in UTC")] = 7,
+    ) -> Response:
+        """Beside what was decided, of one tenant or, without `tenant_id`, of all: the share of payments with the same outcome, and the shares
+        that were sent to review and declined, and would have been. `against` has the same for each model that decided. The tenant's
+        policy applies to both. For operators.
+
+        Seconds behind. Decisions are left out when the queue is full (metric `weir.fraud.shadow.dropped`).
+        """
+        _of_platform(caller)
+        if await registry.version(version) is None:
+            raise NotFound(f"There is no version {version}.")
+        tenant = ALL_TENANTS
+        if tenant_id:
+            tenant = TenantId(tenant_id)
+            await tenant_access(request, caller, tenant, Action.FRAUD_MODELS_MANAGE)
+        since = clock().date() - timedelta(days=days - 1)
+        found = await tallies.of(tenant, version, since)
+        return MsgspecResponse(
+            {
+                "version": version,
+                "tenant_id": tenant_id or None,
+                "since": since,
+                **_compared(found),
+                "against": {
+                    against: _compared({tally: count for tally, count in found.items() if tally.against == against})
+                    for against in sorted({tally.against for tally in found})
+                },
+            }
+        )
+
     @router.post(
         "/versions/{version}/promote",
         summary="Move a version to a stage",
@@ -234,6 +289,13 @@ def models_router(
         return MsgspecResponse({"tenant_id": tenant, "version": (await models([PLATFORM]))[PLATFORM].card.version})
 
     return router
+
+
+def _compared(found: Mapping[Tally, int]) -> dict[str, Any]:
+    counts: Counter[tuple[Outcome, Outcome]] = Counter()
+    for tally, payments in found.items():
+        counts[tally.decided, tally.would] += payments
+    return shadow_report(counts)._asdict()
 
 
 def _summary(one: ModelVersion, files: ModelFiles) -> dict[str, Any]:
