@@ -159,8 +159,9 @@ class ActiveModels:
                 )
                 continue
             except RetryError as error:
+                # The others are in the same storage: waiting for each would make this instance unready for want of what it can do without.
                 log.warning("a model was not loaded yet", version=entry.version, reason=str(error))
-                continue
+                return
             self._metrics.loaded()
             self._loaded[entry.version] = model
             self._settle(serving)
