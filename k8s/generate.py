@@ -76,6 +76,7 @@ def addresses(service: str) -> Addresses:
         privacy_key=CONFIG / "secrets" / "privacy-key",
         # Trained and tested when the image was built: the training's libraries are not in it.
         models=Path("/opt/weir/models"),
+        model_store=STATE / "models",
         otlp=f"http://otel-collector.{OBSERVABILITY}:4317",
         traces_url=f"http://traces.{OBSERVABILITY}:16686",
         gateway_admin_url=f"http://gateway-admin:{GATEWAY_ADMIN}",

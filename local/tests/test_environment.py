@@ -39,6 +39,7 @@ ADDRESSES = Addresses(
     exports=Path("/exports"),
     exports_key=Path("/run/exports.key"),
     privacy_key=Path("/run/privacy.key"),
+    model_store=Path("/state/model-store"),
     models=Path("/models"),
 )
 

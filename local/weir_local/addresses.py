@@ -52,6 +52,7 @@ def addresses(mesh: Mesh) -> Addresses:
         exports_key=certificates.exports_key(mesh),
         privacy_key=certificates.privacy_key(mesh),
         models=mesh.folder("models"),
+        model_store=mesh.folder("model-store"),
         otlp=f"http://{LOCALHOST}:{mesh.port('traces-otlp')}",
         traces_url=f"http://{LOCALHOST}:{mesh.port('traces-http')}",
         gateway_admin_url=f"http://{LOCALHOST}:{mesh.port('gateway-admin')}",

@@ -66,6 +66,9 @@ class Addresses:
     exports_key: Path
     privacy_key: Path
     models: Path
+    """Of the model that comes with the release."""
+    model_store: Path
+    """Of all versions."""
     otlp: str | None = None
     """URL of the OTLP gRPC receiver."""
     traces_url: str | None = None
@@ -135,7 +138,7 @@ def _extra(service: str, addresses: Addresses, owner_dsn: str) -> dict[str, str]
         case "ingest":
             return {"PRIVACY__ROOT_KEY_PATH": str(addresses.privacy_key)}
         case "fraud":
-            return {"MODEL_DIR": str(addresses.models)}
+            return {"MODEL_DIR": str(addresses.models), "MODELS__STORE": str(addresses.model_store)}
         case "analytics":
             return {"LAKE__WAREHOUSE": str(addresses.lake), "LAKE__CATALOG_DSN": owner_dsn}
         case "compliance":

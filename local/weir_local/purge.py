@@ -10,7 +10,18 @@ from weir_local.privileges import foreign_folder
 OURS = frozenset(
     {
         *("logs", "run", "secrets", "postgres", "kafka", "valkey", "temporal", "traces", "gateway", "kubernetes"),
-        *("lake", "exports", "models", "bench", "chaos", "ports.json", "ports.lock", "mesh.json", "demo-report.json"),
+        *(
+            "lake",
+            "exports",
+            "models",
+            "model-store",
+            "bench",
+            "chaos",
+            "ports.json",
+            "ports.lock",
+            "mesh.json",
+            "demo-report.json",
+        ),
     }
 )
 

@@ -173,7 +173,7 @@ def cluster(kubectl: Kubectl) -> Iterator[Cluster]:
         yield everything
     finally:
         _remove(kubectl, [*policies, *definitions, *(one for one in lasting if one["kind"].startswith("ClusterRole"))])
-        for claim in ("lake", "exports"):
+        for claim in ("lake", "exports", "models"):
             # No controller here takes a claim's protection away.
             kubectl.run("patch", "pvc", claim, "-n", platform, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
         kubectl.run("delete", "namespace", "-l", f"{RUN_LABEL}={run}", "--wait=false")

@@ -52,6 +52,7 @@ class Action(StrEnum):
     FRAUD_POLICY_READ = "fraud_policy:read"
     FRAUD_POLICY_DRAFT = "fraud_policy:draft"
     FRAUD_POLICY_APPROVE = "fraud_policy:approve"
+    FRAUD_MODELS_MANAGE = "fraud_models:manage"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
@@ -65,10 +66,12 @@ class Action(StrEnum):
 
 
 _EVERYTHING = frozenset(Action)
+_PLATFORM = frozenset({Action.HEALTH_READ, Action.FRAUD_MODELS_MANAGE})
+"""Of the platform as a whole: never a tenant's."""
 
 PERMISSIONS: Mapping[Role, frozenset[Action]] = {
-    Role.OWNER: _EVERYTHING - {Action.HEALTH_READ},
-    Role.ADMIN: _EVERYTHING - {Action.HEALTH_READ, Action.SUBJECT_REQUESTS_WRITE, Action.AUDIT_READ},
+    Role.OWNER: _EVERYTHING - _PLATFORM,
+    Role.ADMIN: _EVERYTHING - _PLATFORM - {Action.SUBJECT_REQUESTS_WRITE, Action.AUDIT_READ},
     Role.ANALYST: frozenset({Action.DASHBOARD_READ, Action.ANOMALIES_READ, Action.SLA_READ, Action.EVENTS_READ}),
     Role.FRAUD_ANALYST: frozenset(
         {

@@ -52,6 +52,7 @@ def addresses(service: str) -> Addresses:
         exports_key=SECRETS / "exports.key",
         privacy_key=SECRETS / "privacy.key",
         models=Path("/opt/weir/models"),
+        model_store=Path("/var/lib/weir/models"),
         otlp="http://traces:4317",
         traces_url="http://traces:16686",
         gateway_admin_url=f"http://gateway:{ADMIN}",
@@ -103,7 +104,7 @@ def text() -> str:
     document = {
         "name": "weir",
         "services": services,
-        "volumes": {name: {} for name in ("postgres", "valkey", "kafka", "temporal", "lake", "exports")},
+        "volumes": {name: {} for name in ("postgres", "valkey", "kafka", "temporal", "lake", "exports", "models")},
         "networks": {"inside": {}},
         "secrets": {name: {"file": f"./{STATE}/files/{name}"} for name in secrets},
     }
@@ -112,7 +113,11 @@ def text() -> str:
 
 def _service(service: str) -> dict[str, Any]:
     public, _ = environment(service)
-    volumes = {"analytics": ["lake:/var/lib/weir/lake"], "compliance": ["exports:/var/lib/weir/exports"]}
+    volumes = {
+        "analytics": ["lake:/var/lib/weir/lake"],
+        "compliance": ["exports:/var/lib/weir/exports"],
+        "fraud": ["models:/var/lib/weir/models"],
+    }
     needed = ("postgres", "valkey", "kafka", "temporal")
     document: dict[str, Any] = {
         **_built(service),

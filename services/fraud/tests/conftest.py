@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 from redis.asyncio import Redis
+from weir_common.audit import PLATFORM, AuditEntry
 from weir_common.ids import EventId, SubjectId, TenantId
 from weir_common.migrations import migrate
 from weir_common.postgres import postgres_pool
@@ -23,12 +25,15 @@ from weir_common.valkey import valkey_client
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.memory_features import MemoryFeatures
+from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.memory_policies import MemoryPolicies
 from weir_fraud.adapters.onnx_model import OnnxModel, load_model
 from weir_fraud.domain.catalogue import Catalogue, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
-from weir_fraud.domain.model import ModelCard, Thresholds
+from weir_fraud.domain.model import ModelCard, Scored, Thresholds
+from weir_fraud.domain.model_stage import Move
 from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.errors import ModelRefused, Refusal
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.training.artifacts import write
@@ -153,6 +158,70 @@ def model(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
     return load_model(model_dir, catalogue)
 
 
+# ── models of one answer, for the registry
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SaysAlways:
+    """A model that gives every payment the same score; `scored` counts them."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._score = float(card.training["says"])
+        self.scored = 0
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        self.scored += len(vectors)
+        margin = math.log(self._score / (1 - self._score))
+        return [Scored(self._score, margin, margin, (0.0,) * len(self._card.features)) for _ in vectors]
+
+
+class Toys:
+    """Cards and files of such models, and what opens them."""
+
+    def card(self, version: str, says: float = 0.1) -> ModelCard:
+        return ModelCard(
+            version=version,
+            features=("amount", "hour_of_day"),
+            thresholds=Thresholds(review=0.3, decline=0.7),
+            files={"model.txt": sha256(version.encode()).hexdigest()},
+            features_fingerprint=features_fingerprint(),
+            key="toy",
+            training={"says": says},
+            metrics={"test": {"auc": 0.9}},
+        )
+
+    def files(self, version: str, says: float = 0.1) -> dict[str, bytes]:
+        return {"model.json": msgspec.json.encode(self.card(version, says)), "model.txt": version.encode()}
+
+    def hashes(self, version: str, says: float = 0.1) -> dict[str, str]:
+        return {name: sha256(content).hexdigest() for name, content in self.files(version, says).items()}
+
+    def open(self, files: Mapping[str, bytes]) -> SaysAlways:
+        """A score of 1 is one that no explanation holds for."""
+        card = msgspec.json.decode(files["model.json"], type=ModelCard)
+        if card.training["says"] == 1:
+            raise ModelRefused("its explanations do not hold", Refusal.EXPLANATION)
+        return SaysAlways(card)
+
+    def audited(self, moves: Sequence[Move]) -> list[AuditEntry]:
+        return [self.entry(f"{move.version}:{move.after}") for move in moves]
+
+    def entry(self, ref: str) -> AuditEntry:
+        return AuditEntry(
+            tenant_id=PLATFORM, actor="op", actor_kind="person", action="x", object_ref=ref, outcome="success"
+        )
+
+
+@pytest.fixture(scope="session")
+def toys() -> Toys:
+    return Toys()
+
+
 @pytest.fixture
 def clock() -> Callable[[], datetime]:
     return lambda: NOON
@@ -187,4 +256,4 @@ def score_payments(
     in_force: ActivePolicies,
     clock: Callable[[], datetime],
 ) -> ScorePayments:
-    return ScorePayments(features, model, catalogue, in_force, clock)
+    return ScorePayments(features, OneModel(model), catalogue, in_force, clock)

@@ -11,6 +11,7 @@ from weir_common.problems import Unavailable
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.memory_features import MemoryFeatures
+from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
@@ -94,7 +95,7 @@ def slow(catalogue: Catalogue) -> Slow:
 def slowly(
     slow: Slow, model: OnnxModel, catalogue: Catalogue, in_force: ActivePolicies, clock: Callable[[], datetime]
 ) -> ScorePayments:
-    return ScorePayments(slow, model, catalogue, in_force, clock)
+    return ScorePayments(slow, OneModel(model), catalogue, in_force, clock)
 
 
 async def test_a_deadline_ends_the_call_and_all_that_it_does(
@@ -148,7 +149,7 @@ async def test_without_features_nothing_is_decided(
         async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
             raise FeatureStoreUnavailable("away")
 
-    score = use_case(ScorePayments(Away(catalogue.plan), model, catalogue, in_force, clock), decisions)
+    score = use_case(ScorePayments(Away(catalogue.plan), OneModel(model), catalogue, in_force, clock), decisions)
     with pytest.raises(FeatureStoreUnavailable):
         await score(make_payment(), Source.HTTP)
     assert decisions.announced == []
@@ -162,8 +163,8 @@ async def test_a_batch_is_decided_as_its_payments_one_by_one(
     make_payment: Make,
 ) -> None:
     payments = [make_payment(after=second, amount=str(second + 1)) for second in range(10)]
-    whole = ScorePayments(MemoryFeatures(catalogue.plan), model, catalogue, in_force, clock)
-    single = ScorePayments(MemoryFeatures(catalogue.plan), model, catalogue, in_force, clock)
+    whole = ScorePayments(MemoryFeatures(catalogue.plan), OneModel(model), catalogue, in_force, clock)
+    single = ScorePayments(MemoryFeatures(catalogue.plan), OneModel(model), catalogue, in_force, clock)
     together = await whole(payments, Source.STREAM)
     apart = [decision for payment in payments for decision in await single([payment], Source.STREAM)]
     assert [(d.event_id, d.score, d.margin) for d in together] == [(d.event_id, d.score, d.margin) for d in apart]

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+import structlog
 from weir.fraud.v1 import fraud_pb2_grpc
 from weir.ops.v1 import applied_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2_grpc
@@ -32,12 +33,16 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_fraud.active_models import ActiveModels
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
-from weir_fraud.adapters.onnx_model import load_model
+from weir_fraud.adapters.object_files import open_object_files
+from weir_fraud.adapters.onnx_model import load_model, open_model, read_folder
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.adapters.postgres_tallies import PostgresTallies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
@@ -49,18 +54,26 @@ from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
+from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
+from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
 from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.load_models import LoadModel, PublishModel
+from weir_fraud.manage_models import ManageModels
 from weir_fraud.manage_policies import ManagePolicies
+from weir_fraud.model_metrics import ModelMetrics
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
+from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.try_policy import TryPolicy
 from weir_fraud.work_case import WorkCase
+
+log = structlog.get_logger(__name__)
 
 SERVICE = "fraud"
 MAX_POLICY_BYTES = 4 * MAX_BODY_BYTES
@@ -78,6 +91,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
         catalogue = load_catalogue()
         model = await asyncio.to_thread(load_model, settings.model_dir, catalogue)
+        model_files = await asyncio.to_thread(open_object_files, settings.models.store_uri)
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_fraud")
         await ensure_topics(settings.kafka)
         pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
@@ -102,7 +116,18 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         past = ValkeyFeatures(valkey, ())
         await past.load()
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
-        await decisions.register(model.card)
+        registry = PostgresModels(pool, relay.wake)
+        own_files = await asyncio.to_thread(read_folder, settings.model_dir)
+        try:
+            await PublishModel(model_files, registry, now)(model.card, own_files)
+        except (ModelFilesUnavailable, ModelRefused) as error:
+            # It decides all the same, where no champion can be loaded; decisions name it.
+            log.error("the model of this release was not registered", version=model.card.version, reason=str(error))
+            await decisions.register(model.card)
+        model_metrics = ModelMetrics()
+        load_version = LoadModel(model_files, partial(open_model, catalogue=catalogue))
+        models = ActiveModels(registry, load_version, model, model_metrics)
+        await models.look()
         metrics = DecisionMetrics()
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
@@ -112,7 +137,12 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         conditions = CelConditions(catalogue)
         policies = PostgresPolicies(pool, relay.wake)
         manage_policies = ManagePolicies(policies, conditions, ProtectLists(vault.vault, vault.keys), audit, now)
-        score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
+        tallies = PostgresTallies(pool)
+        shadow = ScoreShadow(
+            lambda: models.shadow, tallies, catalogue, model_metrics, room=settings.models.shadow_queue
+        )
+        in_force = ActivePolicies(policies, conditions)
+        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
             service=SERVICE,
@@ -147,6 +177,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         readiness.add("features", features.health)
         readiness.add("score", consumer.health)
         readiness.add("labels", labels_consumer.health)
+        readiness.add("models", models.health)
         app = create_app(
             service=SERVICE,
             title="Weir fraud",
@@ -157,10 +188,12 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             meter=request_meter,
             max_body_bytes=MAX_POLICY_BYTES,
         )
-        app.include_router(fraud_router(decisions, catalogue, model.card))
+        app.include_router(fraud_router(decisions))
+        manage_models = ManageModels(registry, load_version, model_metrics, now)
+        app.include_router(models_router(models, registry, model_files, tallies, manage_models, catalogue, now))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
-        add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS)
+        add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS | MODEL_SCHEMAS)
         app.include_router(policies_router(policies, manage_policies, TryPolicy(decisions, conditions, now)))
         add_schemas(app, POLICY_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
@@ -206,6 +239,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("score", consumer.run),
                 BackgroundTask("labels", labels_consumer.run),
                 BackgroundTask("outbox", relay.run),
+                BackgroundTask("models", models.run),
+                BackgroundTask("shadow", shadow.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

@@ -4,13 +4,18 @@ WeirError
  ├─ RetryError
  │   ├─ FeatureStoreUnavailable    Valkey does not answer: nothing is decided
  │   ├─ DecisionStoreUnavailable   PostgreSQL does not answer: the decision is not made, ask again
- │   └─ PolicyStoreUnavailable     PostgreSQL does not say which policy is in force: the decision is not made, ask again
+ │   ├─ PolicyStoreUnavailable     PostgreSQL does not say which policy is in force: the decision is not made, ask again
+ │   ├─ ModelRegistryUnavailable   PostgreSQL does not say which model is in force, or takes no change
+ │   └─ ModelFilesUnavailable      the object storage does not answer: what is loaded goes on
  └─ StopError
+     ├─ ModelRefused               a model that must not be used, with the reason: the one before it goes on
      ├─ ModelMissing               there is no usable model: train one (the message has the command)
      └─ ExplanationError           contributions do not add up to the margin, or the two runtimes disagree: no decision may leave
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from weir_common.errors import RetryError, StopError
 
@@ -27,8 +32,39 @@ class PolicyStoreUnavailable(RetryError):
     """PostgreSQL does not say which policy is in force."""
 
 
+class ModelRegistryUnavailable(RetryError):
+    """PostgreSQL does not answer for the registry."""
+
+
+class ModelFilesUnavailable(RetryError):
+    """The object storage does not answer."""
+
+
+class Refusal(StrEnum):
+    """Why a model is refused, in a word; a metric counts by it."""
+
+    MISSING = "missing"
+    """A file is not there."""
+    HASH = "hash"
+    """A file is not the one that was registered, or that the card describes."""
+    CARD = "card"
+    """The card is not one of this release."""
+    FEATURES = "features"
+    """It takes features that this release does not have, or defines otherwise."""
+    UNREADABLE = "unreadable"
+    """A runtime does not take it."""
+    EXPLANATION = "explanation"
+    """Its explanations do not add up, or its two forms disagree."""
+    TRAINING = "training"
+    """What the training made is not good enough."""
+
+
 class ModelRefused(StopError):
     """A trained model that must not be used."""
+
+    def __init__(self, message: str, reason: Refusal = Refusal.TRAINING) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ModelMissing(StopError):

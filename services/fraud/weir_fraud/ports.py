@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -16,6 +16,8 @@ from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
+from weir_fraud.domain.model_stage import ModelChange, ModelVersion, Move, Override, Stage
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Known, Observed, Payment
 from weir_fraud.domain.policy import Draft, Entry, Policy, PolicyVersion, VersionState
 from weir_fraud.domain.policy_judgement import Bound, Condition, Facts, PolicyInForce
@@ -64,6 +66,118 @@ class Model(Protocol):
 
     def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
         """Scores with exact contributions, one a vector in the card's order. `ExplanationError` if they do not add up."""
+        ...
+
+
+class ModelsInForce(Protocol):
+    """The model that decides for each tenant. `ModelRegistryUnavailable` (retry) when it is not known which one that is."""
+
+    async def __call__(self, tenants: Collection[TenantId]) -> Mapping[TenantId, Model]:
+        """One for each of the tenants, loaded and warm. Whoever has it may go on with it, whatever is promoted meanwhile."""
+        ...
+
+
+class ModelFiles(Protocol):
+    """Files of models in object storage. `ModelFilesUnavailable` (retry) when it does not answer."""
+
+    async def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Store files that are not there yet; the same again is a no-op, another content `ModelRefused`."""
+        ...
+
+    async def get(self, folder: str, names: Collection[str]) -> dict[str, bytes]:
+        """`ModelRefused` if one is not there or is larger than any model."""
+        ...
+
+    def uri(self, folder: str) -> str:
+        """Where a folder is, for people."""
+        ...
+
+
+MovesAudited = Callable[[Sequence[Move]], Sequence[AuditEntry]]
+"""The audit entries of what the registry moves, made when it is known."""
+
+
+class Serving(NamedTuple):
+    """What the instances are to load, as of a revision."""
+
+    revision: int
+    versions: tuple[ModelVersion, ...]
+    """Champion first, then challengers, then the shadow."""
+
+
+class ModelRegistry(Protocol):
+    """Versions and stages. Every change and its audit entries are one transaction. `ModelRegistryUnavailable` (retry)."""
+
+    async def register(
+        self, card: ModelCard, folder: str, files: Mapping[str, str], by: str, at: datetime, audit: MovesAudited
+    ) -> list[Move]:
+        """Keep a version whose files are stored; it becomes the champion if there is none. A version that is known is left as it is."""
+        ...
+
+    async def promote(
+        self, version: str, to: Stage, by: str, note: str, at: datetime, audit: MovesAudited
+    ) -> ModelVersion:
+        """Move a version to a stage, and whoever gives way to it. `NotFound`, `Conflict`."""
+        ...
+
+    async def roll_back(self, by: str, note: str, at: datetime, audit: MovesAudited) -> ModelVersion:
+        """Make the champion before the champion again; gives that one. `Conflict` if there was none."""
+        ...
+
+    async def version(self, version: str) -> ModelVersion | None: ...
+
+    async def previous(self) -> str | None:
+        """Whom a rollback would make the champion."""
+        ...
+
+    async def versions(self, before: tuple[datetime, str] | None, limit: int) -> list[ModelVersion]:
+        """The newest first, after `before` (when registered, and version)."""
+        ...
+
+    async def changes(self, version: str, limit: int) -> list[ModelChange]:
+        """Where a version was moved, the newest first."""
+        ...
+
+    async def serving(self, known: int | None) -> Serving | None:
+        """None while the revision is the one that is known."""
+        ...
+
+    async def set_override(
+        self, tenant_id: TenantId, version: str, by: str, note: str, at: datetime, audit: AuditEntry
+    ) -> Override:
+        """Let a challenger, or the champion whatever comes after it, decide for one tenant. `NotFound`, `Conflict`."""
+        ...
+
+    async def remove_override(self, tenant_id: TenantId, audit: AuditEntry) -> bool:
+        """Back to the champion. False, and no audit entry, if there was none."""
+        ...
+
+    async def override(self, tenant_id: TenantId) -> Override | None: ...
+
+    async def overrides(self, tenants: Collection[TenantId]) -> Mapping[TenantId, str]:
+        """The version of each tenant that has one."""
+        ...
+
+
+class Tally(NamedTuple):
+    """A cell of the comparison of a shadow with what was decided."""
+
+    version: str
+    against: str
+    day: date
+    decided: Outcome
+    would: Outcome
+
+
+class ShadowTallies(Protocol):
+    """`ModelRegistryUnavailable` (retry) when it does not answer."""
+
+    async def add(self, counted: Mapping[tuple[TenantId, Tally], int]) -> None:
+        """Add payments to the cells of any tenants, in one transaction."""
+        ...
+
+    async def of(self, tenant_id: TenantId, version: str, since: date) -> Mapping[Tally, int]:
+        """The cells of a version from a day on."""
         ...
 
 

@@ -12,9 +12,12 @@ from weir_common.telemetry import meter, tracer
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, decide
+from weir_fraud.domain.history import Snapshot
+from weir_fraud.domain.model import Scored
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
-from weir_fraud.ports import FeatureStore, Model, PoliciesInForce
+from weir_fraud.ports import FeatureStore, Model, ModelsInForce, PoliciesInForce
+from weir_fraud.score_shadow import Decided, ScoreShadow
 
 INLINE: Final = 2
 """So many payments are scored on the event loop: 0.3 ms each, less than a thread costs under load. More go to a thread."""
@@ -29,16 +32,18 @@ class ScorePayments:
     def __init__(
         self,
         features: FeatureStore,
-        model: Model,
+        models: ModelsInForce,
         catalogue: Catalogue,
         policies: PoliciesInForce,
         clock: Callable[[], datetime],
+        shadow: ScoreShadow | None = None,
     ) -> None:
         self._features = features
-        self._model = model
+        self._models = models
         self._catalogue = catalogue
         self._policies = policies
         self._clock = clock
+        self._shadow = shadow
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
@@ -47,41 +52,31 @@ class ScorePayments:
         )
 
     async def __call__(self, payments: Sequence[Payment], source: Source) -> list[Decision]:
-        """One decision a payment, in order. `FeatureStoreUnavailable`, `PolicyStoreUnavailable` (retry), `ExplanationError` (stop)."""
+        """One decision a payment, in order. `ExplanationError` (stop).
+
+        `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable` (retry).
+        """
         if not payments:
             return []
         arrived = time.perf_counter()
-        names = self._model.card.features
+        # The model is asked for once a payment and kept to its decision, whatever is promoted meanwhile.
+        models = await self._models({payment.tenant_id for payment in payments})
         snapshots = await self._features.observe(payments)
-        vectors = [
-            self._catalogue.vector(payment, snapshot, names)
-            for payment, snapshot in zip(payments, snapshots, strict=True)
-        ]
-        began = time.perf_counter()
-        with tracer().start_as_current_span("fraud.model", attributes={"weir.fraud.payments": len(payments)}):
-            try:
-                if len(payments) <= INLINE:
-                    scores = self._model.score(vectors)
-                else:
-                    scores = await asyncio.to_thread(self._model.score, vectors)
-            except ExplanationError:
-                self._inexact.add(1, {"weir.fraud.model": self._model.card.version})
-                raise
-        self._model_duration.record(time.perf_counter() - began)
+        scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots)
         # As late as possible: a policy that was approved meanwhile is in force.
         policies = await self._policies({payment.tenant_id for payment in payments})
         latency = timedelta(seconds=time.perf_counter() - arrived)
         now = self._clock()
         decisions: list[Decision] = []
-        for payment, vector, scored in zip(payments, vectors, scores, strict=True):
+        for payment, (vector, score) in zip(payments, scored, strict=True):
             if len(decisions) % RULES_A_STEP == RULES_A_STEP - 1:
                 await asyncio.sleep(0)
             decisions.append(
                 decide(
                     payment,
                     vector,
-                    scored,
-                    card=self._model.card,
+                    score,
+                    card=models[payment.tenant_id].card,
                     catalogue=self._catalogue,
                     decided_at=now,
                     latency=latency,
@@ -89,4 +84,42 @@ class ScorePayments:
                     policy=policies[payment.tenant_id],
                 )
             )
+        if self._shadow is not None:
+            self._shadow.offer(
+                [
+                    Decided(payment, snapshot, decision, policies[payment.tenant_id])
+                    for payment, snapshot, decision in zip(payments, snapshots, decisions, strict=True)
+                ]
+            )
         return decisions
+
+    async def _scored(
+        self, models: Sequence[Model], payments: Sequence[Payment], snapshots: Sequence[Snapshot]
+    ) -> list[tuple[list[float], Scored]]:
+        """The vector and the score of each payment by its own model; those of one model together."""
+        vectors = [
+            self._catalogue.vector(payment, snapshot, model.card.features)
+            for model, payment, snapshot in zip(models, payments, snapshots, strict=True)
+        ]
+        places: dict[int, list[int]] = {}
+        for place, model in enumerate(models):
+            places.setdefault(id(model), []).append(place)
+        scores: dict[int, Scored] = {}
+        for of_one in places.values():
+            answers = await self._score(models[of_one[0]], [vectors[place] for place in of_one])
+            scores |= zip(of_one, answers, strict=True)
+        return [(vector, scores[place]) for place, vector in enumerate(vectors)]
+
+    async def _score(self, model: Model, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        began = time.perf_counter()
+        with tracer().start_as_current_span("fraud.model", attributes={"weir.fraud.payments": len(vectors)}):
+            try:
+                if len(vectors) <= INLINE:
+                    answers = model.score(vectors)
+                else:
+                    answers = await asyncio.to_thread(model.score, vectors)
+            except ExplanationError:
+                self._inexact.add(1, {"weir.fraud.model": model.card.version})
+                raise
+        self._model_duration.record(time.perf_counter() - began)
+        return answers

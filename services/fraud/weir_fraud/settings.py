@@ -29,6 +29,19 @@ class StreamSettings(Section):
     """The broker answers when it has that much, or after the wait: fewer and larger batches under load."""
 
 
+class ModelSettings(Section):
+    """Where the files of all versions are: a folder, or the URI of an object storage (`s3://bucket/prefix`)."""
+
+    store: str
+    shadow_queue: int = Field(default=500, ge=1)
+    """Decisions that wait to be compared with the shadow's; more are dropped and counted."""
+
+    @property
+    def store_uri(self) -> str:
+        """The store as a URI."""
+        return self.store if "://" in self.store else Path(self.store).absolute().as_uri()
+
+
 class FraudSettings(ServiceSettings):
     """All of fraud's settings."""
 
@@ -37,6 +50,8 @@ class FraudSettings(ServiceSettings):
     valkey: ValkeySettings
     vault: VaultSettings
     model_dir: Path
+    """The model that comes with the release: registered at the start, and the champion if there is none."""
+    models: ModelSettings
     scoring: ScoringSettings = ScoringSettings()
     stream: StreamSettings = StreamSettings()
 

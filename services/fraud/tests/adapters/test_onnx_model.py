@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import re
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from weir_fraud.adapters.onnx_model import OnnxModel, load_model
+from weir_fraud.adapters.onnx_model import OnnxModel, load_model, open_model, read_folder
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.model import ModelCard, explanation_fault
-from weir_fraud.errors import ExplanationError, ModelMissing
+from weir_fraud.errors import ExplanationError, ModelMissing, ModelRefused, Refusal
 
 
 def rows(width: int, count: int = 500) -> list[list[float]]:
@@ -79,3 +81,30 @@ def test_a_card_that_cannot_be_read_is_refused(copy: Path, catalogue: Catalogue)
     (copy / "model.json").write_text("{}")
     with pytest.raises(ModelMissing, match="no model card"):
         load_model(copy, catalogue)
+
+
+def test_two_forms_that_disagree_are_refused_before_anybody_is_scored(model_dir: Path, catalogue: Catalogue) -> None:
+    """Hashes and card are in order: only scoring tells."""
+    files = read_folder(model_dir)
+    first, _, rest = files["model.txt"].partition(b"leaf_value=")
+    values, _, after = rest.partition(b"\n")
+    # Of the same length: the file says in front how long each tree is, and LightGBM believes it.
+    moved = re.sub(rb"(?<=\.)\d", lambda digit: b"%d" % ((int(digit[0]) + 1) % 10), values)
+    files["model.txt"] = first + b"leaf_value=" + moved + b"\n" + after
+    card = msgspec.json.decode(files["model.json"], type=ModelCard)
+    hashes = card.files | {"model.txt": sha256(files["model.txt"]).hexdigest()}
+    files["model.json"] = msgspec.json.encode(msgspec.structs.replace(card, files=hashes))
+    with pytest.raises(ModelRefused, match="explanations do not hold") as refused:
+        open_model(files, catalogue)
+    assert refused.value.reason is Refusal.EXPLANATION
+
+
+@pytest.mark.parametrize(("name", "content"), [("model.onnx", b"no graph"), ("model.txt", b"tree\xff")])
+def test_what_no_runtime_reads_is_refused(model_dir: Path, catalogue: Catalogue, name: str, content: bytes) -> None:
+    files = read_folder(model_dir) | {name: content}
+    card = msgspec.json.decode(files["model.json"], type=ModelCard)
+    hashes = card.files | {name: sha256(content).hexdigest()}
+    files["model.json"] = msgspec.json.encode(msgspec.structs.replace(card, files=hashes))
+    with pytest.raises(ModelRefused) as refused:
+        open_model(files, catalogue)
+    assert refused.value.reason is Refusal.UNREADABLE

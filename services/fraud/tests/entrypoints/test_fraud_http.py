@@ -21,9 +21,7 @@ from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
-from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.decision_metrics import DecisionMetrics
-from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
@@ -78,8 +76,6 @@ def metered() -> Metered:
 @pytest.fixture
 async def api(
     score_payments: ScorePayments,
-    model: OnnxModel,
-    catalogue: Catalogue,
     clock: Callable[[], datetime],
     audit: Recorded,
     metered: Metered,
@@ -94,7 +90,7 @@ async def api(
         authenticator=Callers(),  # type: ignore[arg-type]
         audit=audit,  # type: ignore[arg-type]
     )
-    app.include_router(fraud_router(decisions, catalogue, model.card))
+    app.include_router(fraud_router(decisions))
     describe(app, "POST", PATH, inference_operation(), schemas=event_components())
     inference = DirectEndpoint(
         app,
@@ -220,8 +216,6 @@ async def test_a_tenant_cannot_see_or_probe_another_s_decisions(api: httpx.Async
     assert (await api.get("/api/v2/ml/decisions/none")).status_code == 422
 
 
-async def test_the_model_and_its_features_are_described(api: httpx.AsyncClient, catalogue: Catalogue) -> None:
-    answer = (await api.get("/api/v2/ml/models/fraud")).json()
-    assert [feature["name"] for feature in answer["features"]] == list(catalogue.names())
+async def test_the_document_has_the_example(api: httpx.AsyncClient) -> None:
     document = (await api.get("/openapi/fraud.json")).json()
     assert document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["example"] == EVENT_EXAMPLE

@@ -32,6 +32,7 @@ from weir_common.quiet_heap import quieten_garbage_collector
 from weir_common.readiness import Readiness
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
@@ -107,7 +108,7 @@ async def channel(
     await decisions.register(model.card)
     cases = PostgresCases(pool, lambda: None)
     policies = PostgresPolicies(pool, lambda: None)
-    score_payments = ScorePayments(features, model, catalogue, ActivePolicies(policies, conditions), now)
+    score_payments = ScorePayments(features, OneModel(model), catalogue, ActivePolicies(policies, conditions), now)
     score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
     servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(

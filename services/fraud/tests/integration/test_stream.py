@@ -24,6 +24,7 @@ from weir_common.privacy.bootstrap import vault_in_memory
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.label_record import label_record
+from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
@@ -120,7 +121,7 @@ def score(
     features: ValkeyFeatures, model: OnnxModel, catalogue: Catalogue, pool: asyncpg.Pool, conditions: CelConditions
 ) -> ScorePayments:
     policies = ActivePolicies(PostgresPolicies(pool, lambda: None), conditions)
-    return ScorePayments(features, model, catalogue, policies, now)
+    return ScorePayments(features, OneModel(model), catalogue, policies, now)
 
 
 Consuming = Callable[[], Any]

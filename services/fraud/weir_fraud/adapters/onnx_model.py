@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import lightgbm
 import msgspec
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    RuntimeException,
+)
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability
-from weir_fraud.errors import ExplanationError, ModelMissing
+from weir_fraud.errors import ExplanationError, ModelMissing, ModelRefused, Refusal
+
+CARD: Final = "model.json"
+MODELS: Final = ("model.onnx", "model.txt")
+FILES: Final = (CARD, *MODELS)
+_PROBES: Final = 30
+_UNREADABLE: Final = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException)
 
 
 class OnnxModel:
@@ -50,28 +63,56 @@ class OnnxModel:
 
 def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:
     """The model of a folder. `ModelMissing`, with the command that makes one, if there is none or it is another release's."""
-    remedy = f"Run `{sys.executable} -m weir_fraud.training --output {folder}`."
     try:
-        card = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelCard)
-        contents = {name: (folder / name).read_bytes() for name in ("model.onnx", "model.txt")}
+        return open_model(read_folder(folder), catalogue)
+    except ModelRefused as error:
+        raise ModelMissing(f"The model in {folder} is refused: {error} {_remedy(folder)}") from error
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a model. `ModelMissing`, with the command that makes one."""
+    try:
+        return {name: (folder / name).read_bytes() for name in FILES}
     except OSError as error:
-        raise ModelMissing(f"There is no fraud model in {folder} ({error}). {remedy}") from error
+        raise ModelMissing(f"There is no fraud model in {folder} ({error}). {_remedy(folder)}") from error
+
+
+def open_model(files: Mapping[str, bytes], catalogue: Catalogue) -> OnnxModel:
+    """The model of these files, warm. `ModelRefused`, with the reason, if this release cannot or must not use it."""
+    try:
+        card = msgspec.json.decode(files[CARD], type=ModelCard)
     except msgspec.DecodeError as error:
-        raise ModelMissing(f"{folder}/model.json is no model card of this release ({error}). {remedy}") from error
-    for name, content in contents.items():
-        if sha256(content).hexdigest() != card.files.get(name):
-            raise ModelMissing(f"{folder}/{name} is not the file that the model card describes. {remedy}")
+        raise ModelRefused(f"{CARD} is no model card of this release ({error}).", Refusal.CARD) from error
+    for name in MODELS:
+        if sha256(files[name]).hexdigest() != card.files.get(name):
+            raise ModelRefused(f"{name} is not the file that the model card describes.", Refusal.HASH)
     if card.features_fingerprint != features_fingerprint() or set(card.features) - set(catalogue.names()):
-        raise ModelMissing(f"{card.version} was trained on other feature definitions than this release has. {remedy}")
+        raise ModelRefused(
+            f"{card.version} was trained on other feature definitions than this release has.", Refusal.FEATURES
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(contents["model.onnx"], options, providers=["CPUExecutionProvider"])
-        booster = lightgbm.Booster(model_str=contents["model.txt"].decode())
-    except (Fail, InvalidGraph, InvalidProtobuf, lightgbm.basic.LightGBMError) as error:
-        raise ModelMissing(f"The model in {folder} cannot be loaded ({error}). {remedy}") from error
-    model = OnnxModel(card, session, booster)
-    # Both runtimes make their plans at the first row; no customer should wait for that.
-    model.score([[math.nan] * len(card.features)])
+        session = onnxruntime.InferenceSession(files["model.onnx"], options, providers=["CPUExecutionProvider"])
+        booster = lightgbm.Booster(model_str=files["model.txt"].decode())
+        model = OnnxModel(card, session, booster)
+        # Both runtimes make their plans at the first row, for which no customer should wait; and both must agree on what they say.
+        model.score(_probes(len(card.features)))
+    except ExplanationError as error:
+        raise ModelRefused(f"Its explanations do not hold: {error}.", Refusal.EXPLANATION) from error
+    except (*_UNREADABLE, lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
+        raise ModelRefused(f"{card.version} cannot be loaded ({error}).", Refusal.UNREADABLE) from error
     return model
+
+
+def _probes(width: int) -> list[list[float]]:
+    """Nothing known, all zero, and rows all over the trees, some of their values unknown."""
+    random = np.random.default_rng(1)
+    rows = random.exponential(10, (_PROBES, width)) * random.choice([0.1, 1, 100], (_PROBES, width))
+    rows[random.random(rows.shape) < 0.2] = np.nan
+    return [[math.nan] * width, [0.0] * width, *rows.tolist()]
+
+
+def _remedy(folder: Path) -> str:
+    return f"Run `{sys.executable} -m weir_fraud.training --output {folder}`."

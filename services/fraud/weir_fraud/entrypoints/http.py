@@ -1,4 +1,4 @@
-"""Decisions and the model over HTTP: decode, call, encode."""
+"""Decisions over HTTP: decode, call, encode."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 from weir_common.auth import Action, Principal
-from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, answer, principal, tenant_access
+from weir_common.http import NOT_FOUND, MsgspecResponse, TenantParameter, principal, tenant_access
 from weir_common.ids import EventId, TenantId
 from weir_common.problems import FieldError, InvalidRequest, NotFound
 
-from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.model import ModelCard
 from weir_fraud.entrypoints.documents import DECISION_EXAMPLE, decision_document
 from weir_fraud.ports import DecisionStore
 
@@ -27,8 +25,8 @@ DECISION_RESPONSE: Final[dict[str, Any]] = {
 }
 
 
-def fraud_router(decisions: DecisionStore, catalogue: Catalogue, card: ModelCard) -> APIRouter:
-    """The routes of fraud, but for the one that decides (`inference_endpoint`)."""
+def fraud_router(decisions: DecisionStore) -> APIRouter:
+    """The routes of fraud, that show decisions; the one that decides is `inference_endpoint`."""
     router = APIRouter(tags=["fraud"])
 
     @router.get(
@@ -54,32 +52,5 @@ def fraud_router(decisions: DecisionStore, catalogue: Catalogue, card: ModelCard
         if decision is None:
             raise NotFound(f"There is no decision on event {event_id}.")
         return MsgspecResponse(decision_document(decision))
-
-    @router.get(
-        "/api/v2/ml/models/fraud",
-        summary="The model in use",
-        responses=answer("The model", "version", "thresholds", "features", "training", "metrics"),
-    )
-    async def get_model(caller: Annotated[Principal, principal(Action.FRAUD_SCORE)]) -> Response:
-        """How good it is, on a period after the one that it was trained on; what each of its features means."""
-        features = [
-            {
-                "name": feature.name,
-                "unit": feature.unit,
-                "description": feature.description,
-                "reason_code": feature.reason.code,
-                "reason_text": feature.reason.text,
-            }
-            for feature in (catalogue[name] for name in card.features)
-        ]
-        return MsgspecResponse(
-            {
-                "version": card.version,
-                "thresholds": card.thresholds,
-                "features": features,
-                "training": card.training,
-                "metrics": card.metrics,
-            }
-        )
 
     return router
