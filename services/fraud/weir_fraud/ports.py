@@ -72,6 +72,10 @@ class DecisionStore(Protocol):
         """Store a decision and its announcement in one transaction; gives the decision that was first."""
         ...
 
+    async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+        """As `record`, of different events of one tenant, all in one transaction; one answer each, in order."""
+        ...
+
     def of_subject(
         self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
     ) -> AsyncIterator[Decision]:
