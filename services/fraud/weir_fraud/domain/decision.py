@@ -97,13 +97,16 @@ class Decision:
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
         """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
-        codes: dict[str, ReasonCode] = {}
-        shares: dict[str, list[float]] = {}
-        for part in self.contributions:
-            codes[part.reason.code] = part.reason
-            shares.setdefault(part.reason.code, []).append(part.contribution)
-        reasons = [Reason(codes[code], math.fsum(parts)) for code, parts in shares.items()]
-        return tuple(sorted(reasons, key=lambda reason: (-reason.contribution, reason.reason.code)))
+        shares: dict[str, tuple[ReasonCode, list[float]]] = {}
+        for _, _, share, reason in self.contributions:
+            known = shares.get(reason.code)
+            if known is None:
+                shares[reason.code] = (reason, [share])
+            else:
+                known[1].append(share)
+        reasons = [Reason(reason, math.fsum(parts)) for reason, parts in shares.values()]
+        reasons.sort(key=lambda reason: (-reason.contribution, reason.reason.code))
+        return tuple(reasons)
 
     @cached_property
     def reason_codes(self) -> tuple[str, ...]:
