@@ -59,6 +59,14 @@ class Model(Protocol):
         ...
 
 
+class ModelVersions(Protocol):
+    """The models that decisions were made by."""
+
+    async def get(self, version: str) -> Model:
+        """The model of this version, ready to score. `ModelVersionMissing` (stop), which names it, if it is not kept here."""
+        ...
+
+
 class DecisionStore(Protocol):
     """Decisions, one for each event for ever. `DecisionStoreUnavailable` (retry) when it does not answer."""
 

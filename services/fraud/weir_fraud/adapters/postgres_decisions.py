@@ -41,6 +41,11 @@ _SELECT: Final = (
     "m.review AS model_review, m.decline AS model_decline "
     "FROM fraud.decision AS d JOIN fraud.model AS m ON m.version = d.model_version WHERE d.tenant_id = $1 AND "
 )
+_SELECT_EACH: Final = (
+    "SELECT found.* FROM unnest($2::uuid[]) AS asked (event) "  # noqa: S608 - constants
+    f"CROSS JOIN LATERAL ({_SELECT} d.event_id = asked.event LIMIT 1) AS found"
+)
+
 # One statement and so one transaction and one round trip. Only decisions that are ours are announced; their order is that of the batch.
 _RECORD_ALL: Final = """
     WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions($1)),
@@ -131,7 +136,7 @@ class PostgresDecisions:
     async def _find_all(self, tenant_id: TenantId, events: Sequence[UUID]) -> dict[UUID, Decision]:
         try:
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-                rows = await connection.fetch(f"{_SELECT} d.event_id = ANY($2::uuid[])", tenant_id, events)
+                rows = await connection.fetch(_SELECT_EACH, tenant_id, events)
         except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
         return {row["event_id"]: self._decision(row) for row in rows}
@@ -214,6 +219,7 @@ class PostgresDecisions:
             billing_country=row["billing_country"],
             shipping_country=row["shipping_country"],
             declined=row["payment_declined"],
+            announced_codes=tuple(row["reason_codes"]),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -93,6 +93,8 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+    announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
+    """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
@@ -111,6 +113,8 @@ class Decision:
     @cached_property
     def reason_codes(self) -> tuple[str, ...]:
         """The codes that raise the risk, at most five, the strongest first."""
+        if self.announced_codes is not None:
+            return self.announced_codes
         return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
 
 
