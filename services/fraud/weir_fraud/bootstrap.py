@@ -34,6 +34,7 @@ from weir_common.valkey import valkey_client
 
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.onnx_model import load_model
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
@@ -51,6 +52,7 @@ from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.manage_policies import ManagePolicies
 from weir_fraud.protect_lists import ProtectLists
@@ -140,7 +142,14 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             meter=request_meter,
             max_body_bytes=MAX_POLICY_BYTES,
         )
-        app.include_router(fraud_router(decisions, catalogue, model.card))
+        app.include_router(
+            fraud_router(
+                decisions,
+                catalogue,
+                model.card,
+                FindCounterfactual(ModelFolder(settings.model_dir, catalogue, model)),
+            )
+        )
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
         add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS)

@@ -8,18 +8,19 @@ from pathlib import Path
 from weir_fraud.adapters.onnx_model import OnnxModel, load_model
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.errors import ModelMissing, ModelVersionMissing
-from weir_fraud.ports import Model
+from weir_fraud.ports import WhatIfModel
 
 
 class ModelFolder:
-    """See `ModelVersions`. Loaded when it is first asked for."""
+    """See `ModelVersions`. Loaded when it is first asked for, unless it is given."""
 
-    def __init__(self, folder: Path, catalogue: Catalogue) -> None:
+    def __init__(self, folder: Path, catalogue: Catalogue, loaded: OnnxModel | None = None) -> None:
+        """`loaded`: the folder's model, where somebody has it already."""
         self._folder = folder
         self._catalogue = catalogue
-        self._loaded: OnnxModel | None = None
+        self._loaded = loaded
 
-    async def get(self, version: str) -> Model:
+    async def get(self, version: str) -> WhatIfModel:
         if self._loaded is None:
             try:
                 self._loaded = await asyncio.to_thread(load_model, self._folder, self._catalogue)

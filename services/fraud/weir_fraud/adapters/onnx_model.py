@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Final
 
 import lightgbm
 import msgspec
@@ -18,6 +20,8 @@ from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability
 from weir_fraud.errors import ExplanationError, ModelMissing
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class OnnxModel:
@@ -46,6 +50,29 @@ class OnnxModel:
                 raise ExplanationError(f"{self._card.version}: {fault}")
             answers.append(scored)
         return answers
+
+    def scores(self, vectors: Sequence[Sequence[float]]) -> list[float]:
+        rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
+        (fast,) = self._session.run(["margin"], {"features": rows})
+        return [probability(margin) for margin in fast[:, 0].tolist()]
+
+    def splits(self) -> Mapping[str, Sequence[float]]:
+        """Read from the booster when they are first asked for."""
+        return self._splits
+
+    @cached_property
+    def _splits(self) -> Mapping[str, Sequence[float]]:
+        found: dict[str, set[float]] = {}
+        trees: list[dict[str, Any]] = [tree["tree_structure"] for tree in self._booster.dump_model()["tree_info"]]
+        while trees:
+            node = trees.pop()
+            if "split_feature" in node:
+                # One that no value of 32 bits is over tells known values from unknown ones only.
+                if abs(node["threshold"]) < _LARGEST:
+                    name = self._card.features[node["split_feature"]]
+                    found.setdefault(name, set()).add(float(node["threshold"]))
+                trees += [node["left_child"], node["right_child"]]
+        return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
 
 
 def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+from weir_fraud.domain.counterfactual import Flip
 from weir_fraud.domain.decision import Decision
 
 EVENT_EXAMPLE: Final[dict[str, Any]] = {
@@ -90,6 +92,36 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
     "decided_at": "2026-11-25T10:30:00.131000Z",
     "latency_seconds": 0.0031,
 }
+
+MAX_CHANGES: Final = 5
+
+COUNTERFACTUAL_EXAMPLE: Final[list[dict[str, Any]]] = [
+    {
+        "feature": "amount_to_user_mean_30d",
+        "from": 7.9,
+        "to": 4.0,
+        "thresholds_crossed": 3,
+        "outcome_before": "review",
+        "outcome_after": "approve",
+        "score_after": 0.0871,
+    }
+]
+
+
+def counterfactual_document(flips: Sequence[Flip]) -> list[dict[str, Any]]:
+    """The smallest changes; outcomes are by the thresholds alone."""
+    return [
+        {
+            "feature": flip.change.feature,
+            "from": flip.change.before,
+            "to": flip.change.after,
+            "thresholds_crossed": flip.change.crossed,
+            "outcome_before": flip.outcome_before.value,
+            "outcome_after": flip.outcome_after.value,
+            "score_after": flip.score_after,
+        }
+        for flip in flips[:MAX_CHANGES]
+    ]
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:
