@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +43,7 @@ def flipped(before: Outcome, after: Outcome) -> bool:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    seed=st.randoms(use_true_random=False),
+    seed=st.integers(0, 2**32),
     wanted=st.sampled_from(list(Outcome)),
     wholes=st.booleans(),
 )
@@ -51,11 +52,11 @@ async def test_each_change_flips_and_no_smaller_one_does(
     catalogue: Catalogue,
     model_dir: Path,
     decided: Decision,
-    seed: object,
+    seed: int,
     wanted: Outcome,
     wholes: bool,
 ) -> None:
-    random: Callable[[], float] = seed.random  # type: ignore[attr-defined]
+    random = Random(seed).random
     names = model.card.features
     vector = [math.nan if random() < 0.2 else -3 * math.log(1 - random()) for _ in names]
     if wholes:
@@ -122,6 +123,17 @@ def test_one_value_an_interval_the_nearest_whole_one_if_there_is_any(
     found = [(one.after, one.crossed) for one in candidates(["a"], [value], SPLITS)]
     # (2.25, 2.75] has no whole number: from below its edge is just above 2.25, from above it is 2.75 itself.
     assert sorted(found) == sorted((2.75, 1) if (value, after) == (10.0, 2.5) else (after, n) for after, n in expected)
+
+
+@pytest.mark.parametrize("edge", [0.3, 0.1, 1 / 3, -0.3, 1e-35, -1e-35, 123456.7, 5e7 + 0.1])
+def test_the_edge_of_an_interval_is_in_it_as_the_model_sees_it(edge: float) -> None:
+    """Thresholds have 64 bits, values 32: rounded, an edge may lie on its other side."""
+    width = abs(edge) / 1_000
+    splits = {"a": (edge - width, edge, edge + width)}
+    for value, above, up_to in ((edge + 9e7, edge - width, edge), (edge - 9e7, edge, edge + width)):
+        (found,) = [one.after for one in candidates(["a"], [value], splits) if one.crossed == 2]
+        assert found == in_32_bits(found)
+        assert above < found <= up_to
 
 
 def test_the_smallest_of_each_feature_is_told_and_a_step_that_goes_too_far_only_where_there_is_no_other() -> None:

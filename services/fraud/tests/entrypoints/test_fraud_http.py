@@ -233,6 +233,11 @@ async def test_the_model_and_its_features_are_described(api: httpx.AsyncClient, 
     assert document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["example"] == EVENT_EXAMPLE
 
 
+async def test_each_reason_has_a_text_for_the_shopper(api: httpx.AsyncClient) -> None:
+    reasons = (await api.post(PATH, json=event())).json()["reasons"]
+    assert all(reason["shopper_text"].startswith("We could not confirm") for reason in reasons)
+
+
 async def test_what_would_flip_the_outcome_is_told_to_whoever_asks(api: httpx.AsyncClient) -> None:
     body = event()
     decided = (await api.post(PATH, json=body)).json()

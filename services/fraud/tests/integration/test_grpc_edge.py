@@ -153,6 +153,7 @@ async def test_a_payment_is_decided_once_and_explained(channel: grpc.aio.Channel
     parts = [part.contribution for part in decision.contributions]
     assert decision.base_value + math.fsum(parts) == pytest.approx(decision.margin, abs=1e-9)
     assert sum(not part.HasField("value") for part in decision.contributions) > 0
+    assert all(reason.shopper_text.startswith("We could not confirm") for reason in decision.reasons)
     assert await ask(channel, tenant, content) == decision
 
 

@@ -20,13 +20,13 @@ from weir_fraud.domain.payment import Payment, PaymentKind
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
-from weir_fraud.domain.reason_code import ReasonCode
+from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
 
 MAX_REASONS: Final = 5
 LEAST_REASON: Final = 0.05
 """Log-odds. What raises the margin by less is no reason that a person could act on; a score of 0.5 becomes 0.5125."""
 
-RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined")
+RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined", GENERAL_SHOPPER_TEXT)
 
 
 class Source(StrEnum):

@@ -65,10 +65,21 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
         {
             "code": "AMOUNT_ABOVE_HISTORY",
             "text": "The amount against what this user pays otherwise",
+            "shopper_text": "We could not confirm this order. Please contact the shop if you need help.",
             "contribution": 2.41,
         },
-        {"code": "NEW_DEVICE", "text": "Whether this user paid from this device before", "contribution": 1.02},
-        {"code": "USER_VELOCITY", "text": "How often this user pays", "contribution": -0.31},
+        {
+            "code": "NEW_DEVICE",
+            "text": "Whether this user paid from this device before",
+            "shopper_text": "We could not confirm this payment. Please contact the shop if you need help.",
+            "contribution": 1.02,
+        },
+        {
+            "code": "USER_VELOCITY",
+            "text": "How often this user pays",
+            "shopper_text": "We could not confirm this payment. Please contact the shop if you need help.",
+            "contribution": -0.31,
+        },
     ],
     "margin": -1.319,
     "base_value": -4.439,
@@ -134,7 +145,12 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "score": decision.score,
         "reason_codes": decision.reason_codes,
         "reasons": [
-            {"code": reason.reason.code, "text": reason.reason.text, "contribution": reason.contribution}
+            {
+                "code": reason.reason.code,
+                "text": reason.reason.text,
+                "shopper_text": reason.reason.shopper_text,
+                "contribution": reason.contribution,
+            }
             for reason in decision.reasons
         ],
         "margin": decision.margin,

@@ -181,7 +181,7 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
     # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
     add_reason = message.reasons.add
     for reason, share in decision.reasons:
-        add_reason(code=reason.code, text=reason.text, contribution=share)
+        add_reason(code=reason.code, text=reason.text, shopper_text=reason.shopper_text, contribution=share)
     add_contribution = message.contributions.add
     for feature, value, share, reason in decision.contributions:
         add_contribution(
