@@ -12,6 +12,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("audit", "weir_compliance.cli:audit"),
     ("export", "weir_compliance.cli:export"),
     ("hunt", "weir_compliance.hunt.command:hunt_command"),
+    ("fraud", "weir_fraud.cli:fraud"),
     ("ledger", "weir_local.ledger:ledger"),
     ("demo", "weir_local.demo.command:demo"),
 )

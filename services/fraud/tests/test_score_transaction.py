@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from weir_common.ids import TenantId
 from weir_common.problems import Unavailable
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
@@ -15,8 +16,9 @@ from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Source
+from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.history import Snapshot
+from weir_fraud.domain.model import Scored
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import FeatureStoreUnavailable
 from weir_fraud.score_payments import ScorePayments
@@ -169,3 +171,76 @@ async def test_a_batch_is_decided_as_its_payments_one_by_one(
     apart = [decision for payment in payments for decision in await single([payment], Source.STREAM)]
     assert [(d.event_id, d.score, d.margin) for d in together] == [(d.event_id, d.score, d.margin) for d in apart]
     assert await whole([], Source.STREAM) == []
+
+
+async def test_a_batch_is_one_question_to_each_part(
+    model: OnnxModel,
+    catalogue: Catalogue,
+    in_force: ActivePolicies,
+    clock: Callable[[], datetime],
+    make_payment: Make,
+    tenant: TenantId,
+) -> None:
+    asked: list[str] = []
+
+    class Counted(MemoryFeatures):
+        async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
+            asked.append("features")
+            return await super().observe(payments)
+
+    class CountedModel:
+        card = model.card
+
+        def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+            asked.append("model")
+            return model.score(vectors)
+
+    class CountedDecisions(MemoryDecisions):
+        async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+            asked.append("decisions")
+            return await super().record_all(tenant_id, decisions)
+
+    decisions = CountedDecisions()
+    score = use_case(
+        ScorePayments(Counted(catalogue.plan), CountedModel(), catalogue, in_force, clock), decisions, max_concurrent=1
+    )
+    payments = [make_payment(after=second) for second in range(100)]
+    made = await score.batch(tenant, payments, Source.GRPC)
+    assert asked == ["features", "model", "decisions"]
+    assert [decision.event_id for decision in made] == [payment.event_id for payment in payments]
+    assert decisions.announced == made
+    assert await score.batch(tenant, [], Source.GRPC) == []
+
+
+async def test_of_repeats_in_a_batch_the_first_is_decided_on(
+    score_payments: ScorePayments, decisions: MemoryDecisions, make_payment: Make, tenant: TenantId
+) -> None:
+    score = use_case(score_payments, decisions)
+    before = await score(make_payment(), Source.HTTP)
+    one, other = make_payment(after=1), make_payment(after=2)
+    payments = [one, replace(one, amount=Decimal(10**6)), make_payment(event_id=before.event_id), other, one]
+    answers = await score.batch(tenant, payments, Source.GRPC)
+    assert answers[1] is answers[0] is answers[4]
+    assert answers[2] is before
+    assert decisions.announced == [before, answers[0], answers[3]]
+    snapshot = {part.feature: part.value for part in answers[0].contributions}
+    assert snapshot["amount"] == 10
+
+
+async def test_a_batch_has_the_limits_of_one_call(
+    slow: Slow, slowly: ScorePayments, decisions: MemoryDecisions, make_payment: Make, tenant: TenantId
+) -> None:
+    score = use_case(slowly, decisions, max_concurrent=1, max_waiting=1)
+    batch = [make_payment(after=second) for second in range(5)]
+    with pytest.raises(TimeoutError):
+        await score.batch(tenant, batch, Source.GRPC, 0.01)
+    assert slow.cancelled == 1
+    calls = [asyncio.create_task(score.batch(tenant, batch, Source.GRPC)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await score.batch(tenant, batch, Source.GRPC)
+    slow.gate.set()
+    first, second = await asyncio.gather(*calls)
+    assert [one is other for one, other in zip(first, second, strict=True)] == [True] * 5
+    assert len(decisions.announced) == 5

@@ -36,6 +36,7 @@ from weir_common.valkey import valkey_client
 from weir_fraud.active_models import ActiveModels
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import load_model, open_model, read_folder
 from weir_fraud.adapters.postgres_cases import PostgresCases
@@ -43,6 +44,7 @@ from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
+from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
@@ -59,6 +61,7 @@ from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
+from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.load_models import LoadModel, PublishModel
 from weir_fraud.manage_models import ManageModels
@@ -128,6 +131,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         load_version = LoadModel(model_files, partial(open_model, catalogue=catalogue))
         models = ActiveModels(registry, load_version, model, model_metrics)
         await models.look()
+        kept_models = RegisteredModels(ModelFolder(settings.model_dir, catalogue, model), registry, load_version)
         metrics = DecisionMetrics()
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
@@ -188,7 +192,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             meter=request_meter,
             max_body_bytes=MAX_POLICY_BYTES,
         )
-        app.include_router(fraud_router(decisions))
+        app.include_router(fraud_router(decisions, FindCounterfactual(kept_models)))
         manage_models = ManageModels(registry, load_version, model_metrics, now)
         app.include_router(models_router(models, registry, model_files, tallies, manage_models, catalogue, now))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))

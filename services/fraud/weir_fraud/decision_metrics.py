@@ -32,6 +32,11 @@ class DecisionMetrics:
             unit="s",
             description="A decision, from the arrival of the payment until it is stored, explanation included",
         )
+        self._batch_duration = meter().create_histogram(
+            "weir.fraud.batch.duration",
+            unit="s",
+            description="The decisions on a batch of somebody who waits, from its arrival until they are stored",
+        )
         self._lag = meter().create_histogram(
             "weir.fraud.decision.lag", unit="s", description="From the acceptance of an event to its decision"
         )
@@ -73,6 +78,10 @@ class DecisionMetrics:
     def took(self, seconds: float, source: Source) -> None:
         """One payment was scored and stored (or a micro-batch of the stream)."""
         self._duration.record(seconds, {"weir.fraud.source": source.value})
+
+    def took_batch(self, seconds: float, source: Source) -> None:
+        """A batch of somebody who waits was scored and stored."""
+        self._batch_duration.record(seconds, {"weir.fraud.source": source.value})
 
     def lagged(self, seconds: Iterable[float]) -> None:
         """Ages of events of the stream when they were decided."""

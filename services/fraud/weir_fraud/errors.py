@@ -9,6 +9,8 @@ WeirError
  │   └─ ModelFilesUnavailable      the object storage does not answer: what is loaded goes on
  └─ StopError
      ├─ ModelRefused               a model that must not be used, with the reason: the one before it goes on
+     ├─ ModelVersionMissing        the model that made a decision is not kept here: the decision cannot be recomputed
+     ├─ PolicyVersionMissing       the policy that a decision names is not kept: the decision cannot be recomputed
      ├─ ModelMissing               there is no usable model: train one (the message has the command)
      └─ ExplanationError           contributions do not add up to the margin, or the two runtimes disagree: no decision may leave
 """
@@ -73,3 +75,11 @@ class ModelMissing(StopError):
 
 class ExplanationError(StopError):
     """A score that its explanation does not explain."""
+
+
+class ModelVersionMissing(StopError):
+    """The model of this version is not kept here."""
+
+
+class PolicyVersionMissing(StopError):
+    """The policy of this version is not kept."""

@@ -181,6 +181,26 @@ class ShadowTallies(Protocol):
         ...
 
 
+class WhatIfModel(Model, Protocol):
+    """A model that can be asked what else it would say."""
+
+    def splits(self) -> Mapping[str, Sequence[float]]:
+        """Of each feature that the model looks at, the thresholds at which its answer may change, ascending."""
+        ...
+
+    def scores(self, vectors: Sequence[Sequence[float]]) -> list[float]:
+        """As `score`, without the explanations: many times faster."""
+        ...
+
+
+class ModelVersions(Protocol):
+    """The models that decisions were made by."""
+
+    async def get(self, version: str) -> WhatIfModel:
+        """The model of this version, ready to score. `ModelVersionMissing` (stop), which names it, if it is not kept here."""
+        ...
+
+
 class DecisionStore(Protocol):
     """Decisions, one for each event for ever. `DecisionStoreUnavailable` (retry) when it does not answer."""
 
@@ -192,6 +212,10 @@ class DecisionStore(Protocol):
 
     async def record(self, decision: Decision) -> Decision:
         """Store a decision and its announcement in one transaction; gives the decision that was first."""
+        ...
+
+    async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+        """As `record`, of different events of one tenant, all in one transaction; one answer each, in order."""
         ...
 
     def of_subject(

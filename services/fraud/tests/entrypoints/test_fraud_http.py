@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,10 +22,14 @@ from weir_common.privacy.bootstrap import vault_in_memory
 from weir_common.problems import Unauthenticated
 from weir_common.readiness import Readiness
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
+from weir_fraud.adapters.model_folder import ModelFolder
+from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
@@ -76,6 +81,9 @@ def metered() -> Metered:
 @pytest.fixture
 async def api(
     score_payments: ScorePayments,
+    model: OnnxModel,
+    model_dir: Path,
+    catalogue: Catalogue,
     clock: Callable[[], datetime],
     audit: Recorded,
     metered: Metered,
@@ -90,7 +98,7 @@ async def api(
         authenticator=Callers(),  # type: ignore[arg-type]
         audit=audit,  # type: ignore[arg-type]
     )
-    app.include_router(fraud_router(decisions))
+    app.include_router(fraud_router(decisions, FindCounterfactual(ModelFolder(model_dir, catalogue, model))))
     describe(app, "POST", PATH, inference_operation(), schemas=event_components())
     inference = DirectEndpoint(
         app,
@@ -219,3 +227,26 @@ async def test_a_tenant_cannot_see_or_probe_another_s_decisions(api: httpx.Async
 async def test_the_document_has_the_example(api: httpx.AsyncClient) -> None:
     document = (await api.get("/openapi/fraud.json")).json()
     assert document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["example"] == EVENT_EXAMPLE
+
+
+async def test_each_reason_has_a_text_for_the_shopper(api: httpx.AsyncClient) -> None:
+    reasons = (await api.post(PATH, json=event())).json()["reasons"]
+    assert all(reason["shopper_text"].startswith("We could not confirm") for reason in reasons)
+
+
+async def test_what_would_flip_the_outcome_is_told_to_whoever_asks(api: httpx.AsyncClient) -> None:
+    body = event()
+    decided = (await api.post(PATH, json=body)).json()
+    path = f"/api/v2/ml/decisions/{decided['event_id']}"
+    assert "counterfactual" not in (await api.get(path)).json()
+    answer = await api.get(path, params={"counterfactual": "true"})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["counterfactual"]
+    assert 1 <= len(found) <= 5
+    crossed = [change["thresholds_crossed"] for change in found]
+    assert crossed == sorted(crossed)
+    values = {part["feature"]: part["value"] for part in decided["contributions"]}
+    for change in found:
+        assert change["from"] == values[change["feature"]] != change["to"]
+        assert change["outcome_before"] == decided["model_outcome"] != change["outcome_after"]
+    assert (await api.get(path, params={"counterfactual": "perhaps"})).status_code == 422

@@ -84,6 +84,68 @@ async def test_the_first_decision_stands(
     assert same(await store.record(second), first)
 
 
+async def test_a_batch_is_recorded_as_its_decisions_one_by_one(
+    store: DecisionStore, score_payments: ScorePayments, make_payment: Make, tenant: TenantId
+) -> None:
+    made = await score_payments([make_payment(after=second) for second in range(4)], Source.GRPC)
+    await store.record(made[1])
+    again = [replace(decision, score=0.999) for decision in made]
+    recorded = await store.record_all(tenant, again)
+    assert [same(one, made[1] if place == 1 else again[place]) for place, one in enumerate(recorded)] == [True] * 4
+    for decision in recorded:
+        found = await store.find(tenant, decision.event_id)
+        assert found is not None
+        assert same(found, decision)
+    repeated = await store.record_all(tenant, made)
+    assert all(map(same, repeated, recorded))
+    assert await store.record_all(tenant, []) == []
+
+
+@pytest.mark.integration
+async def test_the_announcements_of_a_batch_commit_with_its_decisions(
+    pool: asyncpg.Pool,
+    catalogue: Catalogue,
+    model: OnnxModel,
+    score_payments: ScorePayments,
+    make_payment: Make,
+    tenant: TenantId,
+) -> None:
+    """In the batch's order, and none for the one that was decided before."""
+    woken: list[bool] = []
+    store = PostgresDecisions(pool, catalogue, lambda: woken.append(True))
+    await store.register(model.card)
+    made = await score_payments([make_payment(after=second) for second in range(25)], Source.GRPC)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('outbox:fraud'))")
+        await store.record(made[3])
+        await store.record_all(tenant, made)
+        await store.record_all(tenant, made)
+        rows = await connection.fetch(
+            "SELECT headers ->> 'weir-event-id' AS event, value FROM fraud.outbox WHERE headers ->> 'weir-tenant' = $1 ORDER BY id",
+            tenant,
+        )
+    assert woken == [True, True]
+    expected = [made[3], *made[:3], *made[4:]]
+    assert [row["event"] for row in rows] == [decision.event_id for decision in expected]
+    assert [msgspec.json.decode(row["value"])["score"] for row in rows] == [decision.score for decision in expected]
+
+
+@pytest.mark.integration
+async def test_a_batch_that_cannot_be_stored_leaves_nothing(
+    pool: asyncpg.Pool, postgres: PostgresDecisions, score_payments: ScorePayments, make_payment: Make, tenant: TenantId
+) -> None:
+    made = await score_payments([make_payment(after=second) for second in range(3)], Source.GRPC)
+    broken = [*made[:2], replace(made[2], model_version="never registered")]
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await postgres.record_all(tenant, broken)
+    assert [await postgres.find(tenant, decision.event_id) for decision in broken] == [None] * 3
+    async with pool.acquire() as connection:
+        left = await connection.fetchval(
+            "SELECT count(*) FROM fraud.outbox WHERE headers ->> 'weir-tenant' = $1", tenant
+        )
+    assert left == 0
+
+
 async def test_nothing_is_found_of_others(
     store: DecisionStore, score_payments: ScorePayments, make_payment: Make
 ) -> None:

@@ -59,14 +59,15 @@ from weir_fraud.work_case import Seen, WorkCase
 pytestmark = pytest.mark.integration
 
 
-class OneCaller:
+class TwoCallers:
     def __init__(self, tenant: TenantId) -> None:
         self._tenant = tenant
 
     def authenticate(self, *, api_key: str | None, authorization: str | None) -> Principal:
-        if api_key != "shop":
+        tenants = {"shop": self._tenant, "twin": TenantId(f"{self._tenant}-twin")}
+        if api_key not in tenants:
             raise Unauthenticated("Who is it?")
-        return Principal(self._tenant, "key:shop", "machine", frozenset({Role.INGEST}), "shop")
+        return Principal(tenants[api_key], f"key:{api_key}", "machine", frozenset({Role.INGEST}), api_key)
 
 
 class Recorded:
@@ -110,7 +111,7 @@ async def channel(
     policies = PostgresPolicies(pool, lambda: None)
     score_payments = ScorePayments(features, OneModel(model), catalogue, ActivePolicies(policies, conditions), now)
     score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
-    servicer = FraudServicer(score, OneCaller(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
+    servicer = FraudServicer(score, TwoCallers(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
         0,
@@ -153,7 +154,116 @@ async def test_a_payment_is_decided_once_and_explained(channel: grpc.aio.Channel
     parts = [part.contribution for part in decision.contributions]
     assert decision.base_value + math.fsum(parts) == pytest.approx(decision.margin, abs=1e-9)
     assert sum(not part.HasField("value") for part in decision.contributions) > 0
+    assert all(reason.shopper_text.startswith("We could not confirm") for reason in decision.reasons)
     assert await ask(channel, tenant, content) == decision
+
+
+async def ask_together(
+    channel: grpc.aio.Channel, tenant: str, contents: list[bytes], key: str = "shop"
+) -> list[fraud_pb2.ScoredTransaction]:
+    stub = fraud_pb2_grpc.FraudServiceStub(channel)
+    request = fraud_pb2.ScoreTransactionsRequest(tenant_id=tenant, events=contents)
+    answer = await stub.ScoreTransactions(request, timeout=5, metadata=(("x-api-key", key),))
+    return list(answer.results)
+
+
+async def test_in_a_batch_each_event_gets_its_own_answer(channel: grpc.aio.Channel, tenant: TenantId) -> None:
+    before, good, other = event(tenant), event(tenant), event(tenant)
+    decided = await ask(channel, tenant, before)
+    late = event(tenant, timestamp="2400-01-01T00:00:00Z")
+    contents = [
+        good,
+        b"{",
+        before,
+        event("other"),
+        good,
+        b"{}",
+        late,
+        json.dumps({"event": json.loads(other)}).encode(),
+    ]
+    results = await ask_together(channel, tenant, contents)
+    kinds = [result.WhichOneof("result") for result in results]
+    assert kinds == ["decision", "refusal", "decision", "refusal", "decision", "refusal", "refusal", "decision"]
+    assert results[2].decision == decided
+    assert results[4].decision == results[0].decision
+    assert results[7].decision.event_id == json.loads(other)["event_metadata"]["event_id"]
+    assert "not JSON" in results[1].refusal.detail
+    assert [violation.pointer for violation in results[3].refusal.violations] == ["/tenant_id"]
+    assert "/schema_version" in [violation.pointer for violation in results[5].refusal.violations]
+    assert [violation.pointer for violation in results[6].refusal.violations] == ["/event_metadata/timestamp"]
+    # Asked one by one they are what they were in the batch.
+    assert await ask(channel, tenant, good) == results[0].decision
+
+
+async def test_a_hundred_at_once_are_decided_as_a_hundred_one_by_one(
+    channel: grpc.aio.Channel, tenant: TenantId
+) -> None:
+    """Two tenants get the same payments; each has histories of its own."""
+    twin = f"{tenant}-twin"
+
+    def payment(number: int, of: str) -> bytes:
+        made = json.loads(event(of, timestamp=f"2026-03-04T12:{number // 60:02}:{number % 60:02}Z"))
+        data = made["event_data"]
+        data["user_context"]["user_id"] = f"user {number % 7}"
+        data["business_context"]["transaction_context"]["cart_context"]["cart_value"]["final_total"] = 10 + number**2
+        return json.dumps(made).encode()
+
+    apart = [await ask(channel, tenant, payment(number, tenant)) for number in range(100)]
+    results = await ask_together(channel, twin, [payment(number, twin) for number in range(100)], "twin")
+    together = [result.decision for result in results]
+    assert len({decision.score for decision in apart}) > 10
+
+    def of_the_payment(decision: fraud_pb2.Decision) -> bytes:
+        same = fraud_pb2.Decision()
+        same.CopyFrom(decision)
+        for member in ("tenant_id", "event_id", "decided_time", "latency"):
+            same.ClearField(member)
+        return same.SerializeToString(deterministic=True)
+
+    assert [of_the_payment(one) for one in together] == [of_the_payment(one) for one in apart]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "text"),
+    [
+        ({"contents": []}, grpc.StatusCode.INVALID_ARGUMENT, "1 to 100 events"),
+        ({"contents": [b"{}"] * 101}, grpc.StatusCode.INVALID_ARGUMENT, "1 to 100 events"),
+        ({"contents": [b" " * 1_048_576] * 4 + [b" "]}, grpc.StatusCode.INVALID_ARGUMENT, "at most 4194304 bytes"),
+        ({"key": "nobody"}, grpc.StatusCode.UNAUTHENTICATED, "Who is it"),
+        ({"key": "twin"}, grpc.StatusCode.PERMISSION_DENIED, "another tenant"),
+    ],
+)
+async def test_refusals_of_whole_batches(
+    channel: grpc.aio.Channel,
+    tenant: TenantId,
+    audit: Recorded,
+    change: dict[str, Any],
+    code: grpc.StatusCode,
+    text: str,
+) -> None:
+    call = {"contents": [event(tenant)], "key": "shop"} | change
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask_together(channel, tenant, call["contents"], call["key"])
+    assert refused.value.code() is code
+    assert text in (refused.value.details() or "")
+    assert [entry.object_ref for entry in audit.entries] == ["weir.fraud.v1.FraudService/ScoreTransactions"] * (
+        code is grpc.StatusCode.PERMISSION_DENIED
+    )
+
+
+async def test_a_batch_sees_nothing_of_another_tenant(
+    channel: grpc.aio.Channel, tenant: TenantId, pool: asyncpg.Pool
+) -> None:
+    """The same event of two tenants is two payments: neither history, decision nor announcement is shared."""
+    content = json.loads(event(tenant))
+    (mine,) = await ask_together(channel, tenant, [json.dumps(content).encode()])
+    await ask_together(channel, tenant, [event(tenant) for _ in range(5)])
+    content["tenant_id"] = twin = f"{tenant}-twin"
+    (theirs,) = await ask_together(channel, twin, [json.dumps(content).encode()], "twin")
+    assert theirs.decision.event_id == mine.decision.event_id
+    assert theirs.decision.tenant_id == twin
+    values = {part.feature: part.value for part in theirs.decision.contributions}
+    assert values["user_payment_count_1h"] == 1
 
 
 async def put_in_force(pool: asyncpg.Pool, tenant: TenantId, policy: Policy) -> None:

@@ -32,6 +32,9 @@ class MemoryDecisions:
             self.announced.append(decision)
         return self._decisions[key]
 
+    async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+        return [await self.record(decision) for decision in decisions]
+
     async def of_subject(
         self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
     ) -> AsyncIterator[Decision]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import lightgbm
 import msgspec
@@ -31,6 +32,8 @@ MODELS: Final = ("model.onnx", "model.txt")
 FILES: Final = (CARD, *MODELS)
 _PROBES: Final = 30
 _UNREADABLE: Final = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException)
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class OnnxModel:
@@ -59,6 +62,29 @@ class OnnxModel:
                 raise ExplanationError(f"{self._card.version}: {fault}")
             answers.append(scored)
         return answers
+
+    def scores(self, vectors: Sequence[Sequence[float]]) -> list[float]:
+        rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
+        (fast,) = self._session.run(["margin"], {"features": rows})
+        return [probability(margin) for margin in fast[:, 0].tolist()]
+
+    def splits(self) -> Mapping[str, Sequence[float]]:
+        """Read from the booster when they are first asked for."""
+        return self._splits
+
+    @cached_property
+    def _splits(self) -> Mapping[str, Sequence[float]]:
+        found: dict[str, set[float]] = {}
+        trees: list[dict[str, Any]] = [tree["tree_structure"] for tree in self._booster.dump_model()["tree_info"]]
+        while trees:
+            node = trees.pop()
+            if "split_feature" in node:
+                # One that no value of 32 bits is over tells known values from unknown ones only.
+                if abs(node["threshold"]) < _LARGEST:
+                    name = self._card.features[node["split_feature"]]
+                    found.setdefault(name, set()).add(float(node["threshold"]))
+                trees += [node["left_child"], node["right_child"]]
+        return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
 
 
 def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,7 +11,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from weir_common.ids import EventId, SubjectId, TenantId
-from weir_common.outbox import outbox_row
+from weir_common.kafka.records import OutgoingRecord
+from weir_common.outbox import outbox_columns, outbox_row
 from weir_common.postgres import Connection, tenant_transaction
 from weir_common.telemetry import traceparent_of
 
@@ -27,6 +29,8 @@ SCHEMA: Final = "fraud"
 _PAGE: Final = 200
 _NOBODY: Final = bytes(16)
 """Instead of the digest of an entity that a payment lacks."""
+_ROWS_A_STEP: Final = 10
+"""After so many rows of a batch the others of the loop have their turn."""
 
 _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
@@ -39,6 +43,23 @@ _SELECT: Final = (
     "m.review AS model_review, m.decline AS model_decline "
     "FROM fraud.decision AS d JOIN fraud.model AS m ON m.version = d.model_version WHERE d.tenant_id = $1 AND "
 )
+_SELECT_EACH: Final = (
+    "SELECT found.* FROM unnest($2::uuid[]) AS asked (event) "  # noqa: S608 - constants
+    f"CROSS JOIN LATERAL ({_SELECT} d.event_id = asked.event LIMIT 1) AS found"
+)
+
+# One statement and so one transaction and one round trip. Only decisions that are ours are announced; their order is that of the batch.
+_RECORD_ALL: Final = """
+    WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions($1)),
+    announced AS (
+        INSERT INTO fraud.outbox (topic, key, value, headers, "partition")
+        SELECT topic, key, value, headers::jsonb, "partition"
+        FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::text[], $6::integer[], $7::uuid[])
+            WITH ORDINALITY AS new (topic, key, value, headers, "partition", event_id, place)
+        WHERE event_id IN (SELECT event_id FROM made) ORDER BY place
+    )
+    SELECT event_id FROM made
+"""
 
 
 class PostgresDecisions:
@@ -89,6 +110,38 @@ class PostgresDecisions:
         if first is None:
             raise DecisionStoreUnavailable("the decision that was first is not to be seen")
         return first
+
+    async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+        rows: list[tuple[Any, ...]] = []
+        records: list[OutgoingRecord] = []
+        traceparent = traceparent_of()
+        for decision in decisions:
+            if len(rows) % _ROWS_A_STEP == _ROWS_A_STEP - 1:
+                await asyncio.sleep(0)
+            rows.append(_row(decision))
+            records.append(decision_record(decision, traceparent))
+        events = [row[1] for row in rows]
+        try:
+            async with self._pool.acquire(timeout=5) as connection:
+                stored = await connection.fetch(_RECORD_ALL, rows, *outbox_columns(records), events)
+        except AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+        made = {row["event_id"] for row in stored}
+        if made:
+            self._wake_outbox()
+        earlier = [event for event in events if event not in made]
+        first = await self._find_all(tenant_id, earlier) if earlier else {}
+        if len(first) != len(earlier):
+            raise DecisionStoreUnavailable("decisions that were first are not to be seen")
+        return [first.get(event, decision) for event, decision in zip(events, decisions, strict=True)]
+
+    async def _find_all(self, tenant_id: TenantId, events: Sequence[UUID]) -> dict[UUID, Decision]:
+        try:
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                rows = await connection.fetch(_SELECT_EACH, tenant_id, events)
+        except AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+        return {row["event_id"]: self._decision(row) for row in rows}
 
     async def of_subject(
         self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
@@ -169,6 +222,7 @@ class PostgresDecisions:
             billing_country=row["billing_country"],
             shipping_country=row["shipping_country"],
             declined=row["payment_declined"],
+            announced_codes=tuple(row["reason_codes"]),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -20,13 +20,13 @@ from weir_fraud.domain.payment import Observed, Payment, PaymentKind, hash48, mi
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
-from weir_fraud.domain.reason_code import ReasonCode
+from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
 
 MAX_REASONS: Final = 5
 LEAST_REASON: Final = 0.05
 """Log-odds. What raises the margin by less is no reason that a person could act on; a score of 0.5 becomes 0.5125."""
 
-RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined")
+RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined", GENERAL_SHOPPER_TEXT)
 
 
 class Source(StrEnum):
@@ -95,6 +95,8 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+    announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
+    """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
     @property
     def observed(self) -> Observed | None:
@@ -106,17 +108,22 @@ class Decision:
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
         """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
-        codes: dict[str, ReasonCode] = {}
-        shares: dict[str, list[float]] = {}
-        for part in self.contributions:
-            codes[part.reason.code] = part.reason
-            shares.setdefault(part.reason.code, []).append(part.contribution)
-        reasons = [Reason(codes[code], math.fsum(parts)) for code, parts in shares.items()]
-        return tuple(sorted(reasons, key=lambda reason: (-reason.contribution, reason.reason.code)))
+        shares: dict[str, tuple[ReasonCode, list[float]]] = {}
+        for _, _, share, reason in self.contributions:
+            known = shares.get(reason.code)
+            if known is None:
+                shares[reason.code] = (reason, [share])
+            else:
+                known[1].append(share)
+        reasons = [Reason(reason, math.fsum(parts)) for reason, parts in shares.values()]
+        reasons.sort(key=lambda reason: (-reason.contribution, reason.reason.code))
+        return tuple(reasons)
 
     @cached_property
     def reason_codes(self) -> tuple[str, ...]:
         """The codes that raise the risk, at most five, the strongest first."""
+        if self.announced_codes is not None:
+            return self.announced_codes
         return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
 
 

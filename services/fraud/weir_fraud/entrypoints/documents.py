@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+from weir_fraud.domain.counterfactual import Flip
 from weir_fraud.domain.decision import Decision
 
 EVENT_EXAMPLE: Final[dict[str, Any]] = {
@@ -63,10 +65,21 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
         {
             "code": "AMOUNT_ABOVE_HISTORY",
             "text": "The amount against what this user pays otherwise",
+            "shopper_text": "We could not confirm this order. Please contact the shop if you need help.",
             "contribution": 2.41,
         },
-        {"code": "NEW_DEVICE", "text": "Whether this user paid from this device before", "contribution": 1.02},
-        {"code": "USER_VELOCITY", "text": "How often this user pays", "contribution": -0.31},
+        {
+            "code": "NEW_DEVICE",
+            "text": "Whether this user paid from this device before",
+            "shopper_text": "We could not confirm this payment. Please contact the shop if you need help.",
+            "contribution": 1.02,
+        },
+        {
+            "code": "USER_VELOCITY",
+            "text": "How often this user pays",
+            "shopper_text": "We could not confirm this payment. Please contact the shop if you need help.",
+            "contribution": -0.31,
+        },
     ],
     "margin": -1.319,
     "base_value": -4.439,
@@ -91,6 +104,36 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
     "latency_seconds": 0.0031,
 }
 
+MAX_CHANGES: Final = 5
+
+COUNTERFACTUAL_EXAMPLE: Final[list[dict[str, Any]]] = [
+    {
+        "feature": "amount_to_user_mean_30d",
+        "from": 7.9,
+        "to": 4.0,
+        "thresholds_crossed": 3,
+        "outcome_before": "review",
+        "outcome_after": "approve",
+        "score_after": 0.0871,
+    }
+]
+
+
+def counterfactual_document(flips: Sequence[Flip]) -> list[dict[str, Any]]:
+    """The smallest changes; outcomes are by the thresholds alone."""
+    return [
+        {
+            "feature": flip.change.feature,
+            "from": flip.change.before,
+            "to": flip.change.after,
+            "thresholds_crossed": flip.change.crossed,
+            "outcome_before": flip.outcome_before.value,
+            "outcome_after": flip.outcome_after.value,
+            "score_after": flip.score_after,
+        }
+        for flip in flips[:MAX_CHANGES]
+    ]
+
 
 def decision_document(decision: Decision) -> dict[str, Any]:
     """`base_value` and all contributions add up to `margin`, and so do `base_value` and all reasons."""
@@ -102,7 +145,12 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "score": decision.score,
         "reason_codes": decision.reason_codes,
         "reasons": [
-            {"code": reason.reason.code, "text": reason.reason.text, "contribution": reason.contribution}
+            {
+                "code": reason.reason.code,
+                "text": reason.reason.text,
+                "shopper_text": reason.reason.shopper_text,
+                "contribution": reason.contribution,
+            }
             for reason in decision.reasons
         ],
         "margin": decision.margin,

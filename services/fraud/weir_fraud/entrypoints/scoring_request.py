@@ -5,6 +5,8 @@ Protected, so that the same payment has the same subject, device and card here a
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -21,6 +23,9 @@ from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, Paymen
 
 FURTHEST_AHEAD: Final = timedelta(days=1)
 """A sender's clock may be wrong, but not by more: a decision about the future is none."""
+
+EVENTS_A_STEP: Final = 5
+"""After so many events of a batch the others of the loop have their turn."""
 
 
 class _Body(msgspec.Struct):
@@ -48,10 +53,33 @@ def event_of(body: bytes) -> tuple[Event, str]:
 
 
 async def payment_to_score(event: Event, prefix: str, now: datetime, protect: ProtectEvents) -> Payment:
-    """The payment of the event as it would stand on the log; `InvalidRequest` that names all that keeps it from being one.
+    """The payment of the event as it would stand on the log; `InvalidRequest` as `refuse_what_is_no_payment`.
 
     `VaultUnavailable` if it cannot be protected now.
     """
+    refuse_what_is_no_payment(event, prefix, now)
+    (payment,) = await payments_to_score(TenantId(event.tenant_id), [event], now, protect)
+    return payment
+
+
+async def payments_to_score(
+    tenant_id: TenantId, events: Sequence[Event], now: datetime, protect: ProtectEvents
+) -> list[Payment]:
+    """The payments of a tenant's events as they would stand on the log, in order; the vault is asked once.
+
+    `VaultUnavailable` if they cannot be protected now.
+    """
+    protected = await protect(tenant_id, events)
+    payments: list[Payment] = []
+    for event in protected:
+        if len(payments) % EVENTS_A_STEP == EVENTS_A_STEP - 1:
+            await asyncio.sleep(0)
+        payments.append(payment_of(_payment_event.decode(encode_event(event)), tenant_id, now))
+    return payments
+
+
+def refuse_what_is_no_payment(event: Event, prefix: str, now: datetime) -> None:
+    """`InvalidRequest` that names all that keeps the event from being a payment that can be decided on."""
     faults: list[FieldError] = []
     data = event.event_data
     if data.event_type != EVENT_TYPE:
@@ -83,9 +111,6 @@ async def payment_to_score(event: Event, prefix: str, now: datetime, protect: Pr
         )
     if faults:
         raise InvalidRequest("The event is no payment that can be decided on.", errors=faults)
-    tenant_id = TenantId(event.tenant_id)
-    (protected,) = await protect(tenant_id, [event])
-    return payment_of(_payment_event.decode(encode_event(protected)), tenant_id, now)
 
 
 def _amount(event: Event) -> Decimal | None:

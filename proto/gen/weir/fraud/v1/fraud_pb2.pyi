@@ -36,6 +36,46 @@ class ScoreTransactionResponse(_message.Message):
     decision: Decision
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
+class ScoreTransactionsRequest(_message.Message):
+    __slots__ = ("tenant_id", "events")
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: str
+    events: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, tenant_id: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ScoreTransactionsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ScoredTransaction]
+    def __init__(self, results: _Optional[_Iterable[_Union[ScoredTransaction, _Mapping]]] = ...) -> None: ...
+
+class ScoredTransaction(_message.Message):
+    __slots__ = ("decision", "refusal")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    refusal: Refusal
+    def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("detail", "violations")
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    detail: str
+    violations: _containers.RepeatedCompositeFieldContainer[FieldViolation]
+    def __init__(self, detail: _Optional[str] = ..., violations: _Optional[_Iterable[_Union[FieldViolation, _Mapping]]] = ...) -> None: ...
+
+class FieldViolation(_message.Message):
+    __slots__ = ("pointer", "expected", "got")
+    POINTER_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    GOT_FIELD_NUMBER: _ClassVar[int]
+    pointer: str
+    expected: str
+    got: str
+    def __init__(self, pointer: _Optional[str] = ..., expected: _Optional[str] = ..., got: _Optional[str] = ...) -> None: ...
+
 class Decision(_message.Message):
     __slots__ = ("tenant_id", "event_id", "transaction_id", "outcome", "score", "reason_codes", "margin", "base_value", "reasons", "contributions", "model_version", "thresholds", "event_time", "decided_time", "latency", "model_outcome", "policy_version", "policy_rule", "policy_errors")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -79,14 +119,16 @@ class Decision(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., event_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., score: _Optional[float] = ..., reason_codes: _Optional[_Iterable[str]] = ..., margin: _Optional[float] = ..., base_value: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., model_version: _Optional[str] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., model_outcome: _Optional[_Union[Outcome, str]] = ..., policy_version: _Optional[int] = ..., policy_rule: _Optional[str] = ..., policy_errors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Reason(_message.Message):
-    __slots__ = ("code", "text", "contribution")
+    __slots__ = ("code", "text", "contribution", "shopper_text")
     CODE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    SHOPPER_TEXT_FIELD_NUMBER: _ClassVar[int]
     code: str
     text: str
     contribution: float
-    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., contribution: _Optional[float] = ...) -> None: ...
+    shopper_text: str
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., contribution: _Optional[float] = ..., shopper_text: _Optional[str] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("feature", "value", "contribution", "reason_code")

@@ -40,6 +40,11 @@ class FraudServiceStub:
                 request_serializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionRequest.SerializeToString,
                 response_deserializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionResponse.FromString,
                 _registered_method=True)
+        self.ScoreTransactions = channel.unary_unary(
+                '/weir.fraud.v1.FraudService/ScoreTransactions',
+                request_serializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsRequest.SerializeToString,
+                response_deserializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsResponse.FromString,
+                _registered_method=True)
 
 
 class FraudServiceServicer:
@@ -54,6 +59,14 @@ class FraudServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScoreTransactions(self, request, context):
+        """Up to 100 payments of one tenant, in their order: each gets the decision that ScoreTransaction would give. One that cannot be
+        decided on says why and does not keep the others from theirs. INVALID_ARGUMENT only for what is wrong with the request as a whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FraudServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +74,11 @@ def add_FraudServiceServicer_to_server(servicer, server):
                     servicer.ScoreTransaction,
                     request_deserializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionRequest.FromString,
                     response_serializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionResponse.SerializeToString,
+            ),
+            'ScoreTransactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScoreTransactions,
+                    request_deserializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsRequest.FromString,
+                    response_serializer=weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +109,33 @@ class FraudService:
             '/weir.fraud.v1.FraudService/ScoreTransaction',
             weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionRequest.SerializeToString,
             weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScoreTransactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.fraud.v1.FraudService/ScoreTransactions',
+            weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsRequest.SerializeToString,
+            weir_dot_fraud_dot_v1_dot_fraud__pb2.ScoreTransactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
