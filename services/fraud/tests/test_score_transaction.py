@@ -202,7 +202,9 @@ async def test_a_batch_is_one_question_to_each_part(
 
     decisions = CountedDecisions()
     score = use_case(
-        ScorePayments(Counted(catalogue.plan), OneModel(CountedModel()), catalogue, in_force, clock), decisions, max_concurrent=1
+        ScorePayments(Counted(catalogue.plan), OneModel(CountedModel()), catalogue, in_force, clock),
+        decisions,
+        max_concurrent=1,
     )
     payments = [make_payment(after=second) for second in range(100)]
     made = await score.batch(tenant, payments, Source.GRPC)
