@@ -28,7 +28,8 @@ from weir_fraud.adapters.memory_features import MemoryFeatures
 from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.memory_policies import MemoryPolicies
 from weir_fraud.adapters.onnx_model import OnnxModel, load_model
-from weir_fraud.domain.catalogue import Catalogue, load_catalogue
+from weir_fraud.domain.aggregate import Column
+from weir_fraud.domain.catalogue import Catalogue, catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.model_stage import Move
@@ -42,6 +43,19 @@ from weir_fraud.training.fit import fit
 from weir_fraud.training.onnx_form import onnx_form
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+OF_ANY_REQUEST = frozenset(
+    {
+        "account_age_days",
+        "amount",
+        "billing_country_mismatch",
+        "hour_of_day",
+        "night",
+        "shipping_country_mismatch",
+        "weekend",
+    }
+)
+"""Features of the request alone that the events of these tests tell."""
 
 MakePayment = Callable[..., Payment]
 
@@ -120,13 +134,43 @@ async def pool(mesh_settings: FraudSettings) -> AsyncIterator[asyncpg.Pool]:
         yield opened
 
 
+def as_many_as_are_served(catalogue: Catalogue) -> tuple[str, ...]:
+    """Without what the events of these tests never tell, as the model that is served is without what the shops never tell (63 inputs)."""
+    silent = {Column.ADDRESS, Column.NETWORK, Column.MERCHANT, Column.PRODUCT}
+    names = []
+    for name, feature in catalogue.features.items():
+        asked = {aggregate.entity.value for aggregate in feature.aggregates}
+        asked |= {aggregate.column.value for aggregate in feature.aggregates if aggregate.column and not aggregate.own}
+        of_the_request = not feature.aggregates and name not in OF_ANY_REQUEST
+        if not asked & {column.value for column in silent} and not of_the_request:
+            names.append(name)
+    return tuple(names)
+
+
 # ── a small model, trained in a second
 # ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="session")
 def model_dir(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model on random numbers: many payments, old accounts: good; unknown values everywhere."""
+    """A model of every feature, on random numbers: many payments, old accounts: good; unknown values everywhere."""
+    return _trained("test-model", catalogue, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def model(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
+    return load_model(model_dir, catalogue)
+
+
+@pytest.fixture(scope="session")
+def model_as_served(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> OnnxModel:
+    """As large as the one that is served, where it is timed."""
+    chosen = catalogue_of(catalogue[name] for name in as_many_as_are_served(catalogue))
+    folder = _trained("test-model-as-served", chosen, tmp_path_factory.mktemp("model-as-served"))
+    return load_model(folder, catalogue)
+
+
+def _trained(version: str, catalogue: Catalogue, folder: Path) -> Path:
     random = np.random.default_rng(3)
     names = catalogue.names()
     x = random.exponential(3, (4_000, len(names))).astype(np.float32)
@@ -139,7 +183,7 @@ def model_dir(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) ->
     text, onnx_model = booster.model_to_string().encode(), onnx_form(booster)
     files = {"model.txt": text, "model.onnx": onnx_model}
     card = ModelCard(
-        version="test-model",
+        version=version,
         features=names,
         thresholds=Thresholds(review=0.3, decline=0.7),
         files={name: sha256(content).hexdigest() for name, content in files.items()},
@@ -148,14 +192,8 @@ def model_dir(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) ->
         training={},
         metrics={},
     )
-    folder = tmp_path_factory.mktemp("model")
     write(folder, {**files, "model.json": msgspec.json.encode(card)})
     return folder
-
-
-@pytest.fixture(scope="session")
-def model(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
-    return load_model(model_dir, catalogue)
 
 
 # ── models of one answer, for the registry

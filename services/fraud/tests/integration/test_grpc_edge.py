@@ -97,7 +97,7 @@ async def channel(
     pool: asyncpg.Pool,
     valkey: Redis,
     catalogue: Catalogue,
-    model: OnnxModel,
+    model_as_served: OnnxModel,
     conditions: CelConditions,
     tenant: TenantId,
     audit: Recorded,
@@ -106,10 +106,12 @@ async def channel(
     features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120, snapshot_ttl_seconds=60)
     await features.load()
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
-    await decisions.register(model.card)
+    await decisions.register(model_as_served.card)
     cases = PostgresCases(pool, lambda: None)
     policies = PostgresPolicies(pool, lambda: None)
-    score_payments = ScorePayments(features, OneModel(model), catalogue, ActivePolicies(policies, conditions), now)
+    score_payments = ScorePayments(
+        features, OneModel(model_as_served), catalogue, ActivePolicies(policies, conditions), now
+    )
     score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
     servicer = FraudServicer(score, TwoCallers(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(

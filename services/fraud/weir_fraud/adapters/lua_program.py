@@ -2,13 +2,14 @@
 
 A history is one string of packed observations (`domain/payment.pack`), oldest first: a fifth of the memory of a sorted set, read
 by one command, appended to by one. Its rows are in order of time, so that the edges of a window are found by halving, a count is
-a difference of two places, and only what a measure looks at is unpacked, of the rows of its window. The library's name carries a
+a difference of two places, and the rows are walked once, of which only the columns are unpacked that a question looks at. The library's name carries a
 digest of its text, so that two releases of the service can run side by side, each with its own plan, on the same histories.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -251,57 +252,83 @@ def _all(width: int) -> str:
 
 
 def _entity(entity: Entity, plan: Sequence[Aggregate]) -> str:
-    """Aggregates with the same rows and the same question are answered together, from the shortest window outwards."""
-    asked: dict[tuple[Measure, Which, Column | None, bool, int], list[tuple[int, Aggregate]]] = {}
-    edges: dict[int, None] = {}
+    """The rows are walked once, from the newest outwards, edge by edge of the windows: at each edge what is known is answered."""
+    asked: dict[tuple[Measure, Which, Column | None, bool, int], dict[int, list[int]]] = {}
     for place, aggregate in enumerate(plan, start=1):
-        if aggregate.entity is not entity:
-            continue
-        window = aggregate.window
-        edges[window.delay] = edges[window.delay + window.seconds] = None
-        question = (aggregate.measure, aggregate.which, aggregate.column, aggregate.own, window.delay)
-        asked.setdefault(question, []).append((place, aggregate))
+        if aggregate.entity is entity:
+            window = aggregate.window
+            what = (aggregate.measure, aggregate.which, aggregate.column, aggregate.own, window.delay)
+            asked.setdefault(what, {}).setdefault(window.delay + window.seconds, []).append(place)
+    questions = [_question(number, *what, answers) for number, (what, answers) in enumerate(asked.items(), 1)]
+    edges = sorted({edge for question in questions for edge in (question.newest, *question.answers)})
     lines: list[str] = []
     # later_N: the first row that is later than N seconds before the payment.
     high = "last"
-    for seconds in sorted(edges):
+    for seconds in edges:
         if seconds == 0:
             lines.append("local later_0 = last + 1")
         else:
             lines.append(f"local later_{seconds} = later(blob, first, {high}, own_at - {seconds * MICROSECONDS})")
         high = f"later_{seconds} - 1"
-    for (measure, which, column, own, delay), together in asked.items():
-        together.sort(key=lambda pair: pair[1].window.seconds)
-        lines += ["do", *("  " + line for line in _question(measure, which, column, own, delay, together)), "end"]
+    lines += [line for question in questions for line in question.begin]
+    for newest, oldest in itertools.pairwise(edges):
+        lines += _stretch(questions, newest, oldest)
+        for question in questions:
+            answer = question.answer(newest=f"later_{question.newest}", oldest=f"later_{oldest}")
+            lines += [f"out[base + {place}] = {answer}" for place in question.answers.get(oldest, ())]
     return _ENTITY.format(entity=entity, own=_OWN, aggregates=_indented(lines, 2))
 
 
+def _stretch(questions: Sequence[_Question], newest: int, oldest: int) -> list[str]:
+    """The rows between two edges, for the questions that have them in their widest window."""
+    among = [one for one in questions if one.each and one.newest <= newest and max(one.answers) >= oldest]
+    if not among:
+        return []
+    columns = dict.fromkeys(column for question in among for column in question.columns)
+    by_condition: dict[str, list[str]] = {}
+    for question in among:
+        by_condition.setdefault(question.condition, []).append(question.each)
+    lines = [f"for index = later_{newest} - 1, later_{oldest}, -1 do"]
+    lines += [f"  {line}" for line in _reads(list(columns))]
+    for condition, steps in by_condition.items():
+        lines += [f"  if {condition} then {'; '.join(steps)} end"] if condition else [f"  {step}" for step in steps]
+    return [*lines, "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of the same rows over some windows, answered together."""
+
+    newest: int
+    """Seconds before the payment at which all of its windows end."""
+    answers: Mapping[int, Sequence[int]]
+    """Seconds before the payment at which a window begins, and the places of its aggregates."""
+    begin: Sequence[str]
+    columns: Sequence[str]
+    condition: str
+    each: str
+    """What a row that counts does; nothing where the edges alone tell."""
+    value: str
+    """The answer; `{newest}` and `{oldest}` are the rows at the window's edges."""
+
+    def answer(self, newest: str, oldest: str) -> str:
+        return self.value.format(newest=newest, oldest=oldest)
+
+
 def _question(
+    number: int,
     measure: Measure,
     which: Which,
     column: Column | None,
     own: bool,
     delay: int,
-    together: Sequence[tuple[int, Aggregate]],
-) -> list[str]:
+    answers: Mapping[int, Sequence[int]],
+) -> _Question:
     if measure is Measure.COUNT and which is Which.ALL:
-        extra = " + 1" if own else ""
-        return [
-            f"out[base + {place}] = later_{delay} - later_{delay + aggregate.window.seconds}{extra}"
-            for place, aggregate in together
-        ]
-    begin, columns, each, answer = _steps(measure, which, column, own)
-    wanted = list(dict.fromkeys([*_SELECTS[which][0], *columns]))
-    condition = _SELECTS[which][1]
-    lines = [*begin, f"local to = later_{delay} - 1"]
-    for place, aggregate in together:
-        start = f"later_{delay + aggregate.window.seconds}"
-        # What was found in a shorter window is not looked for again.
-        lines.append(f"for index = {'value and 0 or to' if measure in _LATEST else 'to'}, {start}, -1 do")
-        lines += [f"  {line}" for line in _reads(wanted)]
-        lines.append(f"  if {condition} then {each} end" if condition else f"  {each}")
-        lines += ["end", f"to = {start} - 1", f"out[base + {place}] = {answer}"]
-    return lines
+        return _Question(delay, answers, (), (), "", "", "{newest} - {oldest}" + (" + 1" if own else ""))
+    begin, columns, each, value = _MEASURES[measure](str(number), _OWN_SELECTS[which] if own else "false", column)
+    looked_at, condition = _SELECTS[which]
+    return _Question(delay, answers, begin, (*looked_at, *columns), condition, each, value)
 
 
 def _reads(columns: Sequence[str]) -> list[str]:
@@ -336,82 +363,84 @@ _OWN_SELECTS: Final[dict[Which, str]] = {
 }
 
 _Steps = tuple[list[str], Sequence[str], str, str]
-"""Lua before the loop, the columns that it reads, what it does for a row that counts, and the answer after it."""
+"""Lua before the rows, the columns that it reads, what it does for a row that counts, and the answer after them.
+
+The first argument of what makes them is a number that is part of all local names: the questions about an entity share a function.
+"""
 
 
-def _steps(measure: Measure, which: Which, column: Column | None, own: bool) -> _Steps:
-    return _MEASURES[measure](_OWN_SELECTS[which] if own else "false", column)
+def _count(n: str, own: str, _: Column | None) -> _Steps:
+    return [f"local value{n} = ({own}) and 1 or 0"], (), f"value{n} = value{n} + 1", f"value{n}"
 
 
-def _count(own: str, _: Column | None) -> _Steps:
-    return [f"local value = ({own}) and 1 or 0"], (), "value = value + 1", "value"
-
-
-def _sum(own: str, _: Column | None) -> _Steps:
+def _sum(n: str, own: str, _: Column | None) -> _Steps:
     return (
-        [f"local value = ({own}) and own_amount or 0"],
+        [f"local value{n} = ({own}) and own_amount or 0"],
         ("amount",),
-        "value = value + amount",
-        f"value / {AMOUNT_UNITS}",
+        f"value{n} = value{n} + amount",
+        f"value{n} / {AMOUNT_UNITS}",
     )
 
 
-def _mean(own: str, _: Column | None) -> _Steps:
+def _mean(n: str, own: str, _: Column | None) -> _Steps:
     return (
-        ["local value, number = 0, 0", f"if {own} then value, number = own_amount, 1 end"],
+        [f"local value{n}, number{n} = 0, 0", f"if {own} then value{n}, number{n} = own_amount, 1 end"],
         ("amount",),
-        "value = value + amount; number = number + 1",
-        f"number > 0 and value / number / {AMOUNT_UNITS} or NAN",
+        f"value{n} = value{n} + amount; number{n} = number{n} + 1",
+        f"number{n} > 0 and value{n} / number{n} / {AMOUNT_UNITS} or NAN",
     )
 
 
-def _max(own: str, _: Column | None) -> _Steps:
+def _max(n: str, own: str, _: Column | None) -> _Steps:
     return (
-        [f"local value = ({own}) and own_amount or -1"],
+        [f"local value{n} = ({own}) and own_amount or -1"],
         ("amount",),
-        "if amount > value then value = amount end",
-        f"value >= 0 and value / {AMOUNT_UNITS} or NAN",
+        f"if amount > value{n} then value{n} = amount end",
+        f"value{n} >= 0 and value{n} / {AMOUNT_UNITS} or NAN",
     )
 
 
-def _deviation(_: str, __: Column | None) -> _Steps:
+def _deviation(n: str, _: str, __: Column | None) -> _Steps:
     return (
-        ["local number, mean, squares = 0, 0, 0"],
+        [f"local number{n}, mean{n}, squares{n} = 0, 0, 0"],
         ("amount",),
-        "number = number + 1; local step = amount - mean; mean = mean + step / number; "
-        "squares = squares + step * (amount - mean)",
-        f"number > 1 and math.sqrt(squares / (number - 1)) / {AMOUNT_UNITS} or NAN",
+        f"number{n} = number{n} + 1; local step{n} = amount - mean{n}; mean{n} = mean{n} + step{n} / number{n}; "
+        f"squares{n} = squares{n} + step{n} * (amount - mean{n})",
+        f"number{n} > 1 and math.sqrt(squares{n} / (number{n} - 1)) / {AMOUNT_UNITS} or NAN",
     )
 
 
-def _distinct(own: str, column: Column | None) -> _Steps:
+def _distinct(n: str, own: str, column: Column | None) -> _Steps:
     return (
         [
-            "local seen, value = {[0] = true}, 0",
-            f"if {own} and own_{column} ~= 0 then seen[own_{column}] = true; value = 1 end",
+            f"local seen{n}, value{n} = {{[0] = true}}, 0",
+            f"if {own} and own_{column} ~= 0 then seen{n}[own_{column}] = true; value{n} = 1 end",
         ],
         (str(column),),
-        f"if not seen[{column}] then seen[{column}] = true; value = value + 1 end",
-        "value",
+        f"if not seen{n}[{column}] then seen{n}[{column}] = true; value{n} = value{n} + 1 end",
+        f"value{n}",
     )
 
 
-def _seen(_: str, column: Column | None) -> _Steps:
+def _seen(n: str, _: str, column: Column | None) -> _Steps:
     return (
-        [f"local value = own_{column} ~= 0 and 0 or NAN"],
+        [f"local value{n} = own_{column} ~= 0 and 0 or NAN"],
         (str(column),),
-        f"if {column} == own_{column} and own_{column} ~= 0 then value = 1; break end",
-        "value",
+        f"if {column} == own_{column} and own_{column} ~= 0 then value{n} = 1 end",
+        f"value{n}",
     )
 
 
-def _latest(column: str, answer: str) -> Callable[[str, Column | None], _Steps]:
-    return lambda _, __: (["local value"], (column,), f"value = {column}; break", f"value and {answer} or NAN")
+def _latest(column: str, answer: str) -> Callable[[str, str, Column | None], _Steps]:
+    return lambda n, _, __: (
+        [f"local value{n}"],
+        (column,),
+        f"value{n} = value{n} or {column}",
+        f"value{n} and {answer.replace('value', f'value{n}')} or NAN",
+    )
 
 
-_LATEST: Final = frozenset({Measure.SECONDS_SINCE, Measure.LATEST_LATITUDE, Measure.LATEST_LONGITUDE})
-
-_MEASURES: Final[dict[Measure, Callable[[str, Column | None], _Steps]]] = {
+_MEASURES: Final[dict[Measure, Callable[[str, str, Column | None], _Steps]]] = {
     Measure.COUNT: _count,
     Measure.SUM: _sum,
     Measure.MEAN: _mean,
