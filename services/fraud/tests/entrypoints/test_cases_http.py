@@ -38,7 +38,7 @@ async def test_a_decision_to_review_is_a_case_and_no_other_is(edge: Any) -> None
     assert [(step["action"], step["actor"], step["actor_kind"]) for step in case["history"]] == [
         ("opened", "fraud", "service")
     ]
-    assert case["decision"]["reasons"][0].keys() == {"code", "text", "contribution"}
+    assert case["decision"]["reasons"][0].keys() == {"code", "text", "shopper_text", "contribution"}
     assert (case["label"], case["labels"]) == (None, [])
 
 

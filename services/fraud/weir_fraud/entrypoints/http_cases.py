@@ -288,7 +288,13 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "score": decision.score,
         "thresholds": decision.thresholds,
         "reasons": [
-            {"code": reason.reason.code, "text": reason.reason.text, "contribution": reason.contribution}
+            {
+                "code": reason.reason.code,
+                "text": reason.reason.text,
+                # For whom the shopper calls.
+                "shopper_text": reason.reason.shopper_text,
+                "contribution": reason.contribution,
+            }
             for reason in decision.reasons
         ],
         "model_version": decision.model_version,
