@@ -16,7 +16,10 @@ AT_ONCE: Final = 1_000
 
 
 class RebuildFeatures:
-    """What is there already stays: a payment that a history has is not added again."""
+    """What is there already stays: a payment that a history has is not added again.
+
+    From the log, which keeps seven days; what is older is in the archive only, and is not read here.
+    """
 
     def __init__(self, payments: PaymentLog, labels: LabelStore, features: FeatureStore) -> None:
         self._payments = payments
