@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from weir_common.ids import TenantId
 from weir_common.kafka.closing import close_client
@@ -72,7 +73,7 @@ class PastPayments:
 
     async def _in_order(self, consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
         async with asyncio.timeout(30):
-            partitions = [TopicPartition(self._topic, number) for number in await self._numbers(consumer)]
+            partitions = [TopicPartition(self._topic, number) for number in await self._numbers()]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             starts = await consumer.beginning_offsets(partitions)
@@ -113,10 +114,21 @@ class PastPayments:
             elif positions[partition] < ends[partition]:
                 missing.add(partition)
 
-    async def _numbers(self, consumer: AIOKafkaConsumer) -> Sequence[int]:
-        # aiokafka knows a topic once its metadata came.
-        await consumer.topics()
-        return sorted(consumer.partitions_for_topic(self._topic) or ())
+    async def _numbers(self) -> Sequence[int]:
+        # Not from the consumer: it knows the partitions only of topics that it subscribed to, and says that others have none.
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            request_timeout_ms=int(self._kafka.request_timeout_seconds * 1000),
+        )
+        try:
+            async with asyncio.timeout(30):
+                await admin.start()
+                (topic,) = await admin.describe_topics([self._topic])
+        finally:
+            await close_client(admin.close, client="weir-fraud past payments")
+        if topic["error_code"] or not topic["partitions"]:
+            raise FeatureStoreUnavailable(f"the topic {self._topic} is not there: error {topic['error_code']}")
+        return sorted(partition["partition"] for partition in topic["partitions"])
 
     def _payment(self, record: Any, tenant_id: TenantId | None) -> Payment | None:
         headers = dict(record.headers)
