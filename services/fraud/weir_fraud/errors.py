@@ -42,6 +42,10 @@ class ModelFilesUnavailable(RetryError):
     """The object storage does not answer."""
 
 
+class ArchiveUnavailable(RetryError):
+    """The archive does not answer, or is not there yet."""
+
+
 class Refusal(StrEnum):
     """Why a model is refused, in a word; a metric counts by it."""
 

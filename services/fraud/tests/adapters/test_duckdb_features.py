@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+import duckdb
+import numpy as np
 import pytest
 from weir_common.ids import EventId, SubjectId, TenantId
-from weir_fraud.adapters.duckdb_features import point_in_time, saturated, table_of
-from weir_fraud.domain.aggregate import ROWS_KEPT, Measure
+from weir_fraud.adapters.duckdb_features import _FIRST_ARRIVALS, _in_order, point_in_time, table_of
+from weir_fraud.domain.aggregate import ROWS_KEPT, Entity, Measure
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.history import Histories
 from weir_fraud.domain.payment import (
@@ -75,7 +77,6 @@ def test_it_equals_the_computation_one_by_one(catalogue: Catalogue, seed: int) -
     histories = Histories(catalogue.plan)
     first: dict[tuple[int, int], tuple[float, ...]] = {}
     found = point_in_time(table_of(observations), catalogue.plan)
-    assert saturated(table_of(observations)) == 0
     for row, own in enumerate(observations):
         expected = histories.observe(own)
         expected = first.setdefault((own.id, own.at), expected)
@@ -86,8 +87,38 @@ def test_it_equals_the_computation_one_by_one(catalogue: Catalogue, seed: int) -
                 assert one == other or (math.isnan(one) and math.isnan(other)), (row, aggregate.name, one, other)
 
 
-def test_what_an_online_history_would_not_keep_is_counted() -> None:
-    one = stream(1, 1)[0]._replace(user=1, device=2)
-    rows = [one._replace(id=number, at=one.at + number, merchant=number + 1) for number in range(ROWS_KEPT + 5)]
-    rows = [row._replace(payment_token=0, address=0, network=0, product=0) for row in rows]
-    assert saturated(table_of(rows)) == 2 * 5
+@pytest.mark.parametrize("seed", range(2))
+def test_hot_entities_see_what_an_online_history_keeps(catalogue: Catalogue, seed: int) -> None:
+    """One merchant, two customers: far more rows than are kept, in the windows and before them."""
+    random = Random(seed)
+    at = microseconds(START)
+    rows = []
+    for one in stream(seed, 3 * ROWS_KEPT):
+        at += random.choice([1, 1_000_000, 60_000_000, 3_600_000_000, 20 * 3_600_000_000])
+        label_at = at + 6 * 86_400_000_000 if one.label else 0
+        rows.append(one._replace(at=at, id=len(rows) + 1, merchant=7, user=random.choice([1, 2]), label_at=label_at))
+    histories = Histories(catalogue.plan)
+    found = point_in_time(table_of(rows), catalogue.plan)
+    for row, own in enumerate(rows):
+        for aggregate, one, other in zip(catalogue.plan, found[row], histories.observe(own), strict=True):
+            assert one == pytest.approx(other, rel=1e-9, abs=1e-9, nan_ok=True), (row, aggregate.name)
+
+
+def test_both_ways_answer(catalogue: Catalogue) -> None:
+    """In the streams of these tests some payments are in order and some are not, for every entity that is asked about."""
+    with duckdb.connect() as connection:
+        connection.register("arrived", table_of(stream(0, 350)))
+        connection.execute(_FIRST_ARRIVALS)
+        for entity in Entity:
+            connection.execute(_in_order(entity, [one for one in catalogue.plan if one.entity is entity]))
+            row = connection.execute("SELECT count(*) FILTER (in_order), count(*) FROM e").fetchone()
+            assert row is not None
+            assert 0.1 < row[0] / row[1] < 0.95, entity
+
+
+def test_what_is_earlier_is_history_only(catalogue: Catalogue) -> None:
+    observations = stream(1, 350)
+    whole = point_in_time(table_of(observations), catalogue.plan)
+    since = sorted(own.at for own in observations)[200]
+    later = [row for row, own in enumerate(observations) if own.at >= since]
+    np.testing.assert_array_equal(point_in_time(table_of(observations), catalogue.plan, since), whole[later])

@@ -1,9 +1,10 @@
 """The offline computation of many payments at once: SQL made from the plan, point in time, vectorised by DuckDB.
 
-Each payment is joined with what its entities' histories held when it arrived: what came before it and is not later than it. The rules
-are those of `domain/history.py`, by which a property test holds it, but for the two that bound an online history: here nothing is
-forgotten, and hot entities do not saturate at `ROWS_KEPT`. `saturated` counts the payments for which that makes a difference. A
-standard deviation agrees to 1e-9 of the amounts: the sums are the same, in another order.
+What a payment saw is what its entities' histories held when it arrived: what came before it and is not later than it. Where that is the same
+as what is not later than it (nothing arrived late, and every label in its windows had come), window functions over the time answer: n log n. The
+few other payments are joined with what they saw, row by row. The rules are those of `domain/history.py`, by which a property test holds both ways.
+Hot entities see the newest `ROWS_KEPT` rows, as online; where something arrived late at one of them, or several rows share the instant of the
+oldest, some rows more or less may count. A standard deviation agrees to 1e-9 of the amounts: the sums are the same, in another order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from weir_fraud.domain.aggregate import ROWS_KEPT, Aggregate, Column, Entity, Measure, Which
+from weir_fraud.domain.aggregate import ROWS_KEPT, Aggregate, Column, Entity, Measure, Which, Window
 from weir_fraud.domain.payment import (
     AMOUNT_UNITS,
     DEGREE_UNITS,
@@ -30,6 +31,7 @@ from weir_fraud.domain.payment import (
 
 _MEMORY: Final = "4GB"
 _THREADS: Final = 2
+_FOREVER: Final = 2**62
 _NAMES: Final = {"at": "moment"}
 """AT is a word of the language."""
 
@@ -43,12 +45,16 @@ def table_of(observations: Sequence[Observation]) -> pa.Table:
     return pa.table({"seq": pa.array(np.arange(len(observations), dtype=np.int64)), **columns})
 
 
-def point_in_time(observations: pa.Table, plan: Sequence[Aggregate]) -> NDArray[np.float64]:
+def point_in_time(observations: pa.Table, plan: Sequence[Aggregate], since: int | None = None) -> NDArray[np.float64]:
     """(rows, aggregates) as they were for each arrival, nan where not known; of a repeat, those of the first arrival.
 
-    Bounded in memory: what does not fit goes to a temporary file.
+    ``since``: what is earlier (µs) is history only, and has no row in the answer. Bounded in memory: what does not fit goes to a
+    temporary file.
     """
-    answer = np.full((observations.num_rows, len(plan)), math.nan)
+    moments = np.asarray(observations["moment"])
+    asked = np.ones(len(moments), dtype=bool) if since is None else moments >= since
+    row_of = np.cumsum(asked) - 1
+    answer = np.full((int(asked.sum()), len(plan)), math.nan)
     with duckdb.connect(config={"memory_limit": _MEMORY, "threads": _THREADS}) as connection:
         connection.register("arrived", observations)
         connection.execute(_FIRST_ARRIVALS)
@@ -56,29 +62,18 @@ def point_in_time(observations: pa.Table, plan: Sequence[Aggregate]) -> NDArray[
             places = [place for place, aggregate in enumerate(plan) if aggregate.entity is entity]
             if not places:
                 continue
-            found = connection.execute(entity_query(entity, [plan[place] for place in places])).fetchnumpy()
-            rows = np.asarray(found.pop("seq"))
-            for place in places:
-                values = found[f"a{places.index(place)}"]
-                answer[rows, place] = np.ma.filled(np.ma.asarray(values, dtype=np.float64), math.nan)
-        firsts = connection.execute("SELECT seq, first FROM repeated").fetchnumpy()
-    answer[firsts["seq"]] = answer[firsts["first"]]
+            own_plan = [plan[place] for place in places]
+            connection.execute(_in_order(entity, own_plan))
+            for query in (_windows_query, _joined_query):
+                found = connection.execute(query(entity, own_plan, since)).fetchnumpy()
+                rows = row_of[np.asarray(found.pop("seq"))]
+                for column, place in enumerate(places):
+                    values = np.ma.asarray(found[f"a{column}"], dtype=np.float64)
+                    answer[rows, place] = np.ma.filled(values, math.nan)
+        repeated = connection.execute("SELECT seq, first FROM repeated").fetchnumpy()
+    repeats = asked[repeated["seq"]]
+    answer[row_of[repeated["seq"][repeats]]] = answer[row_of[repeated["first"][repeats]]]
     return answer
-
-
-def saturated(observations: pa.Table) -> int:
-    """Arrivals at a history that holds more than an online one keeps, if nothing is forgotten; too many, never too few."""
-    whole = 0
-    with duckdb.connect(config={"memory_limit": _MEMORY, "threads": _THREADS}) as connection:
-        connection.register("arrived", observations)
-        connection.execute(_FIRST_ARRIVALS)
-        for entity in Entity:
-            row = connection.execute(
-                f'SELECT coalesce(sum(n - {ROWS_KEPT}), 0) FROM (SELECT count(*) AS n FROM o WHERE "{entity}" <> 0 GROUP BY "{entity}") '  # noqa: S608 - our own names
-                f"WHERE n > {ROWS_KEPT}"
-            ).fetchone()
-            whole += int(row[0]) if row is not None else 0
-    return whole
 
 
 _FIRST_ARRIVALS: Final = """
@@ -87,15 +82,93 @@ CREATE TABLE repeated AS SELECT arrived.seq, o.seq AS first FROM arrived JOIN o 
 """
 
 
-def entity_query(entity: Entity, aggregates: Sequence[Aggregate]) -> str:
-    """Columns `seq` and `a0`, `a1`, … of every payment that has the entity."""
+def _in_order(entity: Entity, aggregates: Sequence[Aggregate]) -> str:
+    """Table `e`: the payments that have the entity, with `in_order`: whether time alone tells what each of them saw; and `kept`, in µs."""
+    fraud = [aggregate.window for aggregate in aggregates if aggregate.which is Which.FRAUD]
+    labels = "".join(
+        f" AND coalesce(max(label_at) FILTER (label = {LABEL_FRAUD}) OVER {_frame(entity, window)}, 0) <= moment"
+        for window in dict.fromkeys(fraud)
+    )
+    # All of the same instant are peers: of those only the one that arrived last saw the others.
+    arrivals = f'(PARTITION BY "{entity}" ORDER BY moment RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)'
+    # How far back the rows go that an online history still has.
+    kept = f'moment - lag(moment, {ROWS_KEPT}) OVER (PARTITION BY "{entity}" ORDER BY moment, seq)'
+    having = f'SELECT *, coalesce({kept}, {_FOREVER}) AS kept FROM o WHERE "{entity}" <> 0'  # noqa: S608 - our own names
+    return f"CREATE OR REPLACE TABLE e AS SELECT *, max(seq) OVER {arrivals} = seq{labels} AS in_order FROM ({having})"  # noqa: S608
+
+
+def _windows_query(_: Entity, aggregates: Sequence[Aggregate], since: int | None) -> str:
+    """Columns `seq` and `a0`, `a1`, … of the payments that are in order."""
+    selected = ",\n  ".join(f"{_windowed(aggregate)} AS a{place}" for place, aggregate in enumerate(aggregates))
+    return f"SELECT seq,\n  {selected}\nFROM e AS own QUALIFY in_order{_asked(since)}"
+
+
+def _frame(entity: Entity, window: Window, own: bool = True, beside: str | None = None) -> str:
+    """The rows of a window of the entity, the payment's own among them or not; only those with its value of a column `beside`."""
+    partition = f'"{entity}"' if beside is None else f'"{entity}", "{beside}"'
+    oldest, newest = (window.delay + window.seconds) * MICROSECONDS - 1, window.delay * MICROSECONDS
+    excluded = "" if own or window.delay else " EXCLUDE CURRENT ROW"
+    return f"(PARTITION BY {partition} ORDER BY moment RANGE BETWEEN least({oldest}, kept) PRECEDING AND {newest} PRECEDING{excluded})"
+
+
+_CHOSEN: Final[dict[Which, str]] = {
+    Which.ALL: "true",
+    Which.DECLINED: "declined = 1",
+    Which.SAME_CURRENCY: f"amount <> {MISSING_AMOUNT}",
+    Which.LOCATED: f"latitude <> {MISSING_PLACE}",
+    Which.FRAUD: f"label = {LABEL_FRAUD}",
+}
+"""Beside what the frame says: its rows of one currency, or labels that had come."""
+
+
+def _windowed(aggregate: Aggregate) -> str:
+    chosen = f"FILTER ({_CHOSEN[aggregate.which]})"
+    currency = "currency" if aggregate.which is Which.SAME_CURRENCY else None
+    frame = _frame(aggregate.entity, aggregate.window, aggregate.own, currency)
+    match aggregate.measure:
+        case Measure.COUNT:
+            return f"count(*) {chosen} OVER {frame}"
+        case Measure.SUM:
+            return f"CAST(coalesce(sum(amount) {chosen} OVER {frame}, 0) AS DOUBLE) / {AMOUNT_UNITS}"
+        case Measure.MEAN:
+            number = f"count(*) {chosen} OVER {frame}"
+            total = f"CAST(sum(amount) {chosen} OVER {frame} AS DOUBLE)"
+            return f"CASE WHEN {number} > 0 THEN {total} / ({number}) / {AMOUNT_UNITS} END"
+        case Measure.MAX:
+            return f"CAST(max(amount) {chosen} OVER {frame} AS DOUBLE) / {AMOUNT_UNITS}"
+        case Measure.DEVIATION:
+            return f"stddev_samp(amount) {chosen} OVER {frame} / {AMOUNT_UNITS}"
+        case Measure.DISTINCT:
+            return f'count(DISTINCT nullif("{_column(aggregate)}", 0)) {chosen} OVER {frame}'
+        case Measure.SEEN:
+            column = _column(aggregate)
+            frame = _frame(aggregate.entity, aggregate.window, aggregate.own, column)
+            return f'CASE WHEN "{column}" <> 0 THEN CAST(count(*) {chosen} OVER {frame} > 0 AS INTEGER) END'
+        case Measure.SECONDS_SINCE:
+            return f"CAST(moment - max(moment) {chosen} OVER {frame} AS DOUBLE) / {MICROSECONDS}"
+        case Measure.LATEST_LATITUDE | Measure.LATEST_LONGITUDE:
+            return f"CAST(arg_max({_PLACES[aggregate.measure]}, {_LATEST}) {chosen} OVER {frame} AS DOUBLE) / {DEGREE_UNITS}"
+
+
+_PLACES: Final = {Measure.LATEST_LATITUDE: "latitude", Measure.LATEST_LONGITUDE: "longitude"}
+_LATEST: Final = "CAST(moment AS HUGEINT) * 1000000000000 + seq"
+"""Of the same instant the one that arrived last."""
+
+
+def _asked(since: int | None) -> str:
+    return "" if since is None else f" AND own.moment >= {since}"
+
+
+def _joined_query(entity: Entity, aggregates: Sequence[Aggregate], since: int | None) -> str:
+    """Columns `seq` and `a0`, `a1`, … of the payments that are not in order."""
     reach = max(aggregate.window.delay + aggregate.window.seconds for aggregate in aggregates) * MICROSECONDS
     selected = ",\n  ".join(f"{_expression(aggregate)} AS a{place}" for place, aggregate in enumerate(aggregates))
     own = ", ".join(f'own."{_NAMES.get(column, column)}"' for column in ("seq", *Observation._fields))
     return (
-        f'SELECT own.seq AS seq,\n  {selected}\nFROM o AS own LEFT JOIN o AS other ON other."{entity}" = own."{entity}" '
-        f"AND other.seq < own.seq AND other.moment <= own.moment AND other.moment > own.moment - {reach}\n"
-        f'WHERE own."{entity}" <> 0 GROUP BY {own}'
+        f'SELECT own.seq AS seq,\n  {selected}\nFROM e AS own LEFT JOIN e AS other ON other."{entity}" = own."{entity}" '
+        f"AND other.seq < own.seq AND other.moment <= own.moment AND other.moment > own.moment - {reach} "
+        f"AND other.moment >= own.moment - own.kept\n"
+        f"WHERE NOT own.in_order{_asked(since)} GROUP BY {own}"
     )
 
 
@@ -130,10 +203,8 @@ def _expression(aggregate: Aggregate) -> str:
         case Measure.SECONDS_SINCE:
             return f"CAST(own.moment - max(other.moment) FILTER ({chosen}) AS DOUBLE) / {MICROSECONDS}"
         case Measure.LATEST_LATITUDE | Measure.LATEST_LONGITUDE:
-            place = "latitude" if aggregate.measure is Measure.LATEST_LATITUDE else "longitude"
-            # Of the same instant the one that arrived last.
-            when = "CAST(other.moment AS HUGEINT) * 1000000000000 + other.seq"
-            return f"CAST(arg_max(other.{place}, {when}) FILTER ({chosen}) AS DOUBLE) / {DEGREE_UNITS}"
+            when = _LATEST.replace("moment", "other.moment").replace("seq", "other.seq")
+            return f"CAST(arg_max(other.{_PLACES[aggregate.measure]}, {when}) FILTER ({chosen}) AS DOUBLE) / {DEGREE_UNITS}"
 
 
 def _conditions(aggregate: Aggregate) -> Iterator[str]:

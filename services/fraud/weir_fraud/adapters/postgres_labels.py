@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -64,6 +65,21 @@ async def labels_of(
     )
     found: dict[EventId, list[Label]] = {}
     for row in rows:
+        label = _label(tenant_id, row)
+        found.setdefault(label.event_id, []).append(label)
+    return found
+
+
+async def labels_until(connection: Connection, tenant_id: TenantId, until: datetime) -> dict[EventId, list[Label]]:
+    """All that was known of the tenant's payments at a time. By a cursor: a year of chargebacks is not held twice."""
+    found: dict[EventId, list[Label]] = {}
+    async for row in connection.cursor(
+        "SELECT l.event_id, l.label, l.occurred_at, l.recorded_at, l.recorded_by, l.source, l.reference FROM fraud.label AS l "
+        "WHERE l.tenant_id = $1 AND l.occurred_at <= $2",
+        tenant_id,
+        until,
+        prefetch=_MOST,
+    ):
         label = _label(tenant_id, row)
         found.setdefault(label.event_id, []).append(label)
     return found

@@ -1,0 +1,117 @@
+"""The payments of a tenant in the archive: one snapshot of the Iceberg table that analytics keeps, read as often as it takes.
+
+Needs the libraries of the extra `training`; the service itself does not read the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, In, LessThan
+from sqlalchemy.exc import DBAPIError
+from weir_common.ids import TenantId
+from weir_common.settings import service_config
+
+from weir_fraud.domain.payment import Payment, microseconds
+from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.errors import ArchiveUnavailable
+
+log = structlog.get_logger(__name__)
+
+TABLE: Final = ("weir", "events")
+_COLUMNS: Final = ("accepted_at", "partition", "offset", "payload")
+_PARTITION_BITS: Final = 48
+"""An offset below 2⁴⁸ and a partition make one number."""
+
+
+class ArchiveSettings(BaseSettings):
+    """Where the archive is, from ``WEIR_FRAUD_ARCHIVE_*``; those of analytics' lake."""
+
+    model_config = service_config("WEIR_FRAUD_ARCHIVE_")
+
+    warehouse: str
+    """A folder, or the URI of an object storage."""
+    catalog_dsn: SecretStr
+    """`postgresql://…` of a role that may read the schema `lake`."""
+
+    @property
+    def warehouse_uri(self) -> str:
+        """The warehouse as a URI."""
+        return self.warehouse if "://" in self.warehouse else Path(self.warehouse).absolute().as_uri()
+
+
+class Archived(NamedTuple):
+    """A payment and where it stands on the log."""
+
+    payment: Payment
+    accepted_at: int
+    """µs since 1970."""
+    place: int
+    """Partition and offset: one number, and no other payment has it."""
+
+    @property
+    def arrival(self) -> tuple[int, int]:
+        """In this order the mesh accepted them; between partitions it is what the service saw, to the millisecond."""
+        return self.accepted_at, self.place
+
+
+class ArchivedPayments:
+    """One snapshot, so that two readings give the same payments, in an order of files that may differ."""
+
+    def __init__(self, settings: ArchiveSettings) -> None:
+        """`ArchiveUnavailable` (retry) if the catalogue does not answer or has no archive."""
+        dsn = settings.catalog_dsn.get_secret_value()
+        for scheme in ("postgresql://", "postgres://"):
+            if dsn.startswith(scheme):
+                dsn = "postgresql+psycopg2://" + dsn.removeprefix(scheme)
+        try:
+            self._catalogue = SqlCatalog("weir", uri=dsn, warehouse=settings.warehouse_uri, pool_pre_ping="true")
+            self._table = self._catalogue.load_table(TABLE)
+        except (DBAPIError, NoSuchTableError) as error:
+            raise ArchiveUnavailable(f"the archive cannot be read: {error}") from error
+        snapshot = self._table.current_snapshot()
+        self._snapshot = snapshot.snapshot_id if snapshot is not None else None
+        self._decoder = msgspec.json.Decoder(PaymentEvent)
+
+    @property
+    def snapshot(self) -> int | None:
+        """The snapshot's number; None of an archive that is still empty."""
+        return self._snapshot
+
+    def close(self) -> None:
+        """Its connections to the catalogue."""
+        self._catalogue.engine.dispose()
+
+    def payments(self, tenant_id: TenantId, since: datetime, until: datetime) -> Iterator[Archived]:
+        """Those whose event time is from ``since`` on and before ``until``, in any order."""
+        if self._snapshot is None:
+            return
+        # pyiceberg's expressions are pydantic models with constructors of their own, which mypy's plugin does not see.
+        conditions: list[Any] = [
+            EqualTo("tenant_id", tenant_id),  # type: ignore[call-arg]
+            EqualTo("event_type", EVENT_TYPE),  # type: ignore[call-arg]
+            In("event_subtype", set(PAYMENT_SUBTYPES)),  # type: ignore[call-arg]
+            GreaterThanOrEqual("event_timestamp", since.isoformat()),  # type: ignore[call-arg]
+            LessThan("event_timestamp", until.isoformat()),  # type: ignore[call-arg]
+        ]
+        scan = self._table.scan(And(*conditions), selected_fields=_COLUMNS, snapshot_id=self._snapshot)
+        for batch in scan.to_arrow_batch_reader():
+            columns = (batch[name].to_pylist() for name in ("accepted_at", "partition", "offset"))
+            payloads = (text.as_buffer() for text in batch["payload"])
+            for accepted_at, partition, offset, payload in zip(*columns, payloads, strict=True):
+                try:
+                    payment = payment_of(self._decoder.decode(payload), tenant_id, accepted_at)
+                except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+                    # The consumer that decides has put it aside already, with its coordinates.
+                    log.warning("no payment", tenant_id=tenant_id, partition=partition, offset=offset, error=str(error))
+                    continue
+                yield Archived(payment, microseconds(accepted_at), partition << _PARTITION_BITS | offset)
