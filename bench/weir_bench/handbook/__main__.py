@@ -1,9 +1,7 @@
-# ruff: noqa: E501 - measures read best as the lines of a table
-"""``make bench-handbook``: payments of the Fraud Detection Handbook through gateway, ingest and Kafka into the features in Valkey.
+# ruff: noqa: E501
+"""``make bench-handbook``: features against the published values, and the protocol's four folds through the live path.
 
-The service takes them in as history while they come. Then all of the tenant's histories are deleted and filled anew from the log, as
-after the loss of Valkey: what the features are for each payment is compared with the published values, and the histories with those of
-before. Needs ``WEIR_DATA`` and a mesh (``weir up``).
+Needs ``WEIR_DATA`` and a mesh (``weir up``).
 """
 
 from __future__ import annotations
@@ -12,227 +10,41 @@ import argparse
 import asyncio
 import os
 import sys
-import time
-import uuid
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-import httpx
-import numpy as np
-from numpy.typing import NDArray
-from redis.asyncio import Redis
-from weir_common.ids import TenantId
-from weir_common.kafka.topics import EVENTS
-from weir_common.postgres import postgres_pool
-from weir_common.valkey import valkey_client
-from weir_fraud.adapters.past_payments import PastPayments
-from weir_fraud.adapters.postgres_cases import PostgresCases
-from weir_fraud.adapters.valkey_features import LAYOUT, ValkeyFeatures
-from weir_fraud.domain.catalogue import Catalogue, catalogue_of, load_catalogue
-from weir_fraud.rebuild_features import RebuildFeatures
-from weir_fraud.settings import FraudSettings
-from weir_local.addresses import environment_of
-from weir_local.demo.api import Gateway
-from weir_local.demo.report import Measure, environment, write
+from weir_local.demo.report import environment, write
 from weir_local.mesh import Mesh, default_cache_directory, default_state_directory
 
-from weir_bench.handbook.door import Door
-from weir_bench.handbook.published import (
-    CUSTOMER_COUNTS,
-    CUSTOMER_MEANS,
-    FEATURES,
-    LONGEST_WINDOW_DAYS,
-    PUBLISHED_DAYS,
-    TERMINAL,
-    Transactions,
-    moved,
-    read_features,
-    read_transactions,
-    transaction_of,
-)
-from weir_bench.machine import slowness
-from weir_bench.mesh_books import greatest_lag
+from weir_bench.handbook.features import measure_features
+from weir_bench.handbook.folds import TRAINING_DAYS, measure_folds
+from weir_bench.handbook.published import LONGEST_WINDOW_DAYS, PUBLISHED_DAYS
 from weir_bench.shown import show
-from weir_bench.tenants import make_tenants
-
-LEAST_EQUAL: Final = 0.99998
-LEAST_RATE: Final = 20_000
-MEANS_TOLERANCE: Final = 1e-9
-"""Relative: sums of floats in another order."""
-ROUNDING: Final = 1e-15
-"""A rate is one division of whole numbers; the last bit may be rounded otherwise."""
-QUOTA: Final = 50_000
-
-
-class Replayed:
-    """The features of each payment as they were when it came, by transaction."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
-        self.names = catalogue.names()
-        self.ids: list[int] = []
-        self.rows: list[list[float]] = []
-        self.seconds = 0.0
-        self.cpu_seconds = 0.0
-
-    def values(self, ids: NDArray[np.int64], name: str) -> NDArray[np.float64]:
-        """Of these transactions; nan for one that did not come."""
-        order = np.argsort(np.asarray(self.ids))
-        own = np.asarray(self.ids)[order]
-        places = np.clip(np.searchsorted(own, ids), 0, len(own) - 1)
-        column = np.asarray(self.rows)[order, self.names.index(name)][places]
-        return np.where(own[places] == ids, column, np.nan)
-
-
-async def _main(days: tuple[int, int]) -> bool:
-    mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
-    folder = Path(os.environ.get("WEIR_DATA", "../shared/data")) / "handbook"
-    data = read_transactions(folder, *days)
-    print(
-        f"{len(data)} payments of days {days[0]} to {days[1] - 1}, {int(data.frauds.sum())} of them fraud", flush=True
-    )
-    slow = [slowness()]
-    catalogue = load_catalogue()
-    wanted = catalogue_of([catalogue[name] for name in FEATURES.values()])
-    os.environ.update(environment_of(mesh, "fraud"))
-    settings = FraudSettings()
-    async with AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(Gateway.of(mesh))
-        valkey = await stack.enter_async_context(valkey_client(settings.valkey))
-        pool = await stack.enter_async_context(postgres_pool(settings.postgres, "bench-handbook"))
-        tenant = (await make_tenants(gateway, 1, quota_events_per_second=QUOTA))[0]
-        tenant_id = TenantId(tenant.id)
-        door = Door(gateway, tenant, uuid.uuid4(), moved(datetime.now(UTC)))
-        labels = await door.labels(data)
-        print(f"{labels} chargebacks told", flush=True)
-        started = time.monotonic()
-        await door.payments(data, _said(len(data)))
-        door_rate = len(data) / (time.monotonic() - started)
-        await _taken_in(mesh)
-        applied_rate = len(data) / (time.monotonic() - started)
-        before = await _histories(valkey, tenant_id)
-        await _delete(valkey, list(before))
-        print(f"{len(before)} histories filled by the service, now deleted and filled anew from the log", flush=True)
-        features = ValkeyFeatures(valkey, wanted.plan)
-        await features.load()
-        rebuild = RebuildFeatures(PastPayments(settings.kafka, EVENTS), PostgresCases(pool, lambda: None), features)
-        replayed = await _replay(rebuild, tenant_id, wanted)
-        after = await _histories(valkey, tenant_id)
-        memory = sum(len(history) for history in after.values())
-        await _delete(valkey, list(after))
-    slow.append(slowness())
-    equal = sum(after.get(key) == history for key, history in before.items()) / max(
-        1, len(before.keys() | after.keys())
-    )
-    came = len(set(replayed.ids) & set(data.ids.tolist()))
-    terminal, counts, means = _shares(data, folder, replayed, days)
-    rate = len(replayed.ids) / replayed.seconds
-    measures = [
-        Measure("terminal_features_equal", terminal, "share", "== 1", terminal == 1, "payments whose six terminal features are exactly the published ones"),
-        Measure("customer_counts_equal", counts, "share", f">= {LEAST_EQUAL}", counts >= LEAST_EQUAL, "payments whose three customer counts are the published ones; those of one second are ordered otherwise there"),
-        Measure("customer_means_equal", means, "share", "reported", True, "payments whose three customer means are the published ones, to 1e-9"),
-        Measure("payments_replayed", came, "payments", f"== {len(data)}", came == len(data) == len(replayed.ids), "each once, of those that went in at the gateway"),
-        Measure("histories_rebuilt_equal", equal, "share", "== 1", equal == 1, f"of {len(before)} histories, byte for byte: filled by the service as the payments came, and anew from the log"),
-        Measure("replay_rate", round(rate, 0), "payments/s", f">= {LEAST_RATE}", rate >= LEAST_RATE, "from the log into Valkey, update and answer of the twelve features"),
-        Measure("replay_cpu_us", round(replayed.cpu_seconds / len(replayed.ids) * 1e6, 1), "us", "reported", True, "of the program that replays, a payment; Valkey's own is beside it"),
-        Measure("door_rate", round(door_rate, 0), "payments/s", "reported", True, "through the gateway, every other service at work"),
-        Measure("applied_rate", round(applied_rate, 0), "payments/s", "reported", True, "until fraud had them in its histories"),
-        Measure("bytes_a_history", round(memory / max(1, len(after)), 0), "bytes", "reported", True, f"of {len(after)} customers and terminals, at the end of the data"),
-        Measure("machine_slowness", max(slow), "ratio", "reported", True, f"before and after: {slow[0]}, {slow[1]}"),
-    ]  # fmt: skip
-    path = mesh.state / "bench" / "handbook.json"
-    met = write(path, measures, environment(Path.cwd()), days=list(days))
-    show(measures)
-    print(f"  {path}")
-    return met
-
-
-async def _replay(rebuild: RebuildFeatures, tenant_id: TenantId, catalogue: Catalogue) -> Replayed:
-    replayed = Replayed(catalogue)
-    answers = []
-    started, cpu = time.monotonic(), time.process_time()
-    async for payments, snapshots in rebuild(tenant_id):
-        answers.append((payments, snapshots))
-    replayed.seconds, replayed.cpu_seconds = time.monotonic() - started, time.process_time() - cpu
-    for payments, snapshots in answers:
-        replayed.ids += [transaction_of(payment.event_id) for payment in payments]
-        replayed.rows += [
-            catalogue.vector(payment, snapshot, replayed.names)
-            for payment, snapshot in zip(payments, snapshots, strict=True)
-        ]
-    return replayed
-
-
-def _shares(data: Transactions, folder: Path, replayed: Replayed, days: tuple[int, int]) -> tuple[float, float, float]:
-    """Of the published rows whose windows lie within the days that were sent."""
-    ids, published = read_features(folder)
-    whole = data.ids[data.seconds >= (days[0] + LONGEST_WINDOW_DAYS if days[0] else 0) * 86_400]
-    chosen = np.isin(ids, whole)
-    if not chosen.any():
-        raise SystemExit(f"none of the published features lie in these days; they are of {PUBLISHED_DAYS}")
-
-    def share(names: dict[str, str], tolerance: float) -> float:
-        equal = np.ones(int(chosen.sum()), dtype=bool)
-        for name in names.values():
-            ours, theirs = replayed.values(ids[chosen], name), published[name][chosen]
-            equal &= np.abs(ours - theirs) <= tolerance * np.maximum(1, np.abs(theirs))
-        return float(equal.mean())
-
-    return share(TERMINAL, ROUNDING), share(CUSTOMER_COUNTS, 0), share(CUSTOMER_MEANS, MEANS_TOLERANCE)
-
-
-async def _taken_in(mesh: Mesh) -> None:
-    """Until fraud has applied all that is on the log. The others may take longer: a past of many minutes is more work for rollups."""
-    async with asyncio.timeout(1_200), httpx.AsyncClient(timeout=10) as client:
-        while True:
-            try:
-                page = await client.get(f"http://127.0.0.1:{mesh.port('fraud-http')}/metrics")
-                if greatest_lag("fraud", page.text) <= 0:
-                    return
-            except httpx.TransportError as error:
-                print(f"  fraud did not answer, it is asked again: {error!r}", flush=True)
-            await asyncio.sleep(1)
-
-
-async def _histories(valkey: Redis, tenant_id: TenantId) -> dict[bytes, bytes]:
-    keys = [key async for key in valkey.scan_iter(f"fraud:{{{tenant_id}}}:{LAYOUT}:*", count=5_000)]
-    found: dict[bytes, bytes] = {}
-    for start in range(0, len(keys), 500):
-        chunk = keys[start : start + 500]
-        found |= {key: value or b"" for key, value in zip(chunk, await valkey.mget(chunk), strict=True)}
-    return found
-
-
-async def _delete(valkey: Redis, keys: list[bytes]) -> None:
-    for start in range(0, len(keys), 500):
-        await valkey.unlink(*keys[start : start + 500])
-
-
-def _said(whole: int) -> Callable[[int, float], None]:
-    last = 0.0
-
-    def say(sent: int, seconds: float) -> None:
-        nonlocal last
-        if seconds - last >= 10:
-            last = seconds
-            print(f"  {sent} of {whole} payments accepted, {sent / seconds:.0f}/s", flush=True)
-
-    return say
 
 
 def main() -> None:
     """Run it; exits 1 if a bound is not met."""
     parser = argparse.ArgumentParser(prog="make bench-handbook", description=__doc__)
+    parser.add_argument("--part", choices=("features", "folds", "both"), default="both", help="default: %(default)s")
     parser.add_argument(
         "--days",
         default=f"{PUBLISHED_DAYS[0] - LONGEST_WINDOW_DAYS}-{PUBLISHED_DAYS[1]}",
-        help="first day and the one after the last, counted from 2018-04-01: 0-183 are all (default: %(default)s, what the published features need)",
+        help="of the features: first day and the one after the last, counted from 2018-04-01; 0-183 are all (default: %(default)s, what the published features need)",
     )
-    first, end = (int(day) for day in parser.parse_args().days.split("-"))
-    sys.exit(0 if asyncio.run(_main((first, end))) else 1)
+    parser.add_argument("--training-days", type=int, default=TRAINING_DAYS, help="of each fold (default: %(default)s)")
+    chosen = parser.parse_args()
+    mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
+    folder = Path(os.environ.get("WEIR_DATA", "../shared/data")) / "handbook"
+    measures = []
+    if chosen.part != "folds":
+        first, end = (int(day) for day in chosen.days.split("-"))
+        measures += asyncio.run(measure_features(mesh, folder, (first, end)))
+    if chosen.part != "features":
+        measures += asyncio.run(measure_folds(mesh, folder, chosen.training_days))
+    path = mesh.state / "bench" / "handbook.json"
+    met = write(path, measures, environment(Path.cwd()), arguments=vars(chosen))
+    show(measures)
+    sys.stdout.write(f"  {path}\n")
+    sys.exit(0 if met else 1)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from weir_local.demo.api import Gateway
 
-from weir_bench.handbook.published import FIRST_DAY, Transactions, event_id
+from weir_bench.handbook.published import DAY_SECONDS, FIRST_DAY, Transactions, event_id
 from weir_bench.load_generator import LoadTenant
 
 EVENTS_A_REQUEST: Final = 200
@@ -38,30 +40,31 @@ class Door:
         self._run = run
         self._shift = shift
 
-    async def labels(self, data: Transactions) -> int:
-        """Chargebacks of all frauds. They come first: what is imported afterwards finds them."""
+    async def labels(self, data: Transactions, rows: NDArray[np.int64], *, decided: bool = False) -> int:
+        """Chargebacks of the frauds among these rows; of payments that are still to come, unless they were ``decided``."""
         labels = [
             {
-                "event_id": event_id(self._run, int(data.ids[row])),
+                "event_id": self.event_id(data, row),
                 "label": "chargeback",
                 "occurred_at": (self.at(int(data.seconds[row])) + KNOWN_AFTER).isoformat(),
             }
-            for row in data.frauds.nonzero()[0]
+            for row in rows[data.frauds[rows] == 1].tolist()
         ]
+        expected = "recorded" if decided else "unknown_event"
         for chunk in _chunks(labels, LABELS_A_REQUEST):
             body = await self._post("/api/v2/ml/feedback/fraud", {"labels": chunk})
-            statuses = [result["status"] for result in body["results"]]
-            if statuses != ["unknown_event"] * len(chunk):
-                raise DoorShut(f"labels were answered {sorted(set(statuses))}, all payments are still to come")
+            statuses = {result["status"] for result in body["results"]}
+            if statuses != {expected}:
+                raise DoorShut(f"labels were answered {sorted(statuses)}, expected is {expected}")
         return len(labels)
 
-    async def payments(self, data: Transactions, said: Callable[[int, float], None]) -> None:
-        """Every payment is accepted exactly once, or this raises."""
+    async def payments(self, data: Transactions, days: range, said: Callable[[int, float], None]) -> None:
+        """Every payment of these days is accepted exactly once, or this raises."""
         started = time.monotonic()
         sent = 0
-        days = data.seconds // 86_400
-        for day in range(int(days[0]), int(days[-1]) + 1):
-            rows = (days == day).nonzero()[0]
+        day_of = data.seconds // DAY_SECONDS
+        for day in days:
+            rows = (day_of == day).nonzero()[0]
             mine = [rows[data.customers[rows] % SENDERS == sender] for sender in range(SENDERS)]
             async with asyncio.TaskGroup() as group:
                 for own in mine:
@@ -75,17 +78,22 @@ class Door:
 
     async def _send(self, data: Transactions, rows: Sequence[int]) -> None:
         for chunk in _chunks(rows, EVENTS_A_REQUEST):
-            body = await self._post("/api/v2/events/batch", {"events": [self._event(data, row) for row in chunk]})
+            body = await self._post("/api/v2/events/batch", {"events": [self.event(data, row) for row in chunk]})
             refused = [one for one in body["results"] if one["status"] not in ("accepted", "duplicate")]
             if refused:
                 raise DoorShut(f"{len(refused)} payments of {len(chunk)} were refused, the first: {refused[0]}")
 
-    def _event(self, data: Transactions, row: int) -> dict[str, Any]:
+    def event_id(self, data: Transactions, row: int) -> str:
+        """Of the payment of a row, in this run."""
+        return event_id(self._run, int(data.ids[row]))
+
+    def event(self, data: Transactions, row: int) -> dict[str, Any]:
+        """The payment of a row as an event."""
         return {
             "schema_version": "2.2",
             "tenant_id": self._tenant.id,
             "event_metadata": {
-                "event_id": event_id(self._run, int(data.ids[row])),
+                "event_id": self.event_id(data, row),
                 "timestamp": self.at(int(data.seconds[row])).isoformat(),
                 "source_system": "batch_import",
             },

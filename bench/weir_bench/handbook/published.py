@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 FIRST_DAY: Final = datetime(2018, 4, 1, tzinfo=UTC)
 DAYS: Final = 183
+DAY_SECONDS: Final = 86_400
 PUBLISHED_DAYS: Final = (115, 136)
 """2018-07-25 to 2018-08-14: those with published features."""
 LONGEST_WINDOW_DAYS: Final = 37
@@ -69,7 +70,7 @@ def read_transactions(folder: Path, first_day: int, end_day: int) -> Transaction
         columns: dict[str, Any] = connection.execute(
             "SELECT TRANSACTION_ID, TX_TIME_SECONDS, CUSTOMER_ID, TERMINAL_ID, CAST(TX_AMOUNT AS DECIMAL(18, 2))::VARCHAR AS AMOUNT, "
             "TX_FRAUD FROM read_parquet(?) WHERE TX_TIME_SECONDS >= ? AND TX_TIME_SECONDS < ? ORDER BY TRANSACTION_ID",
-            [str(path), first_day * 86_400, end_day * 86_400],
+            [str(path), first_day * DAY_SECONDS, end_day * DAY_SECONDS],
         ).fetchnumpy()
     return Transactions(
         ids=columns["TRANSACTION_ID"],

@@ -149,7 +149,7 @@ def train(
             refit=refit,
         )
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        _fail(str(error))
     order = Order(tuple(TenantId(tenant) for tenant in tenants), recipe, tuple(features or ()), output, register)
     try:
         card = _run(train_on_archive(order, _settings(), _archive(), say))

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
-from weir_fraud.domain.payment import microseconds
 from weir_fraud.training.archive.intervals import card_precision, interval
-from weir_fraud.training.archive.rows import Rows
 from weir_fraud.training.metrics import auc_roc
 
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
-
-def rows_of(entries: list[tuple[int, int, int]]) -> Rows:
+def precision(entries: list[tuple[int, int, int]], scores: list[float], reviewed: int) -> float:
     """(day, card, fraud) each."""
-    at = [microseconds(DAY + timedelta(days=day)) for day, _, _ in entries]
-    return Rows(
-        ("amount",),
-        np.zeros((len(entries), 1), np.float32),
-        np.array([fraud for _, _, fraud in entries], np.int8),
-        np.array(at, np.int64),
-        np.array([card for _, card, _ in entries], np.int64),
-    )
+    day, card, fraud = (np.array(column, np.int64) for column in zip(*entries, strict=True))
+    return card_precision(day, card, fraud.astype(np.int8), np.array(scores), reviewed)
 
 
 def test_a_card_that_was_found_is_not_looked_at_again() -> None:
-    rows = rows_of([(0, 1, 1), (0, 2, 0), (0, 3, 1), (1, 1, 1), (1, 2, 1), (1, 4, 0)])
-    scores = np.array([0.9, 0.8, 0.1, 0.9, 0.5, 0.4])
+    entries = [(0, 1, 1), (0, 2, 0), (0, 3, 1), (1, 1, 1), (1, 2, 1), (1, 4, 0)]
     # Two a day: first cards 1 and 2, of which 1 had a fraud; then 2 and 4, for 1 is known, of which 2 had one.
-    assert card_precision(rows, scores, reviewed=2) == 0.5
+    assert precision(entries, [0.9, 0.8, 0.1, 0.9, 0.5, 0.4], 2) == 0.5
 
 
 def test_a_card_counts_once_a_day_by_its_highest_score() -> None:
-    rows = rows_of([(0, 1, 0), (0, 1, 1), (0, 2, 0), (0, 3, 0)])
     # Card 1 is looked at for its honest payment, and its fraud is found all the same.
-    assert card_precision(rows, np.array([0.9, 0.1, 0.5, 0.4]), reviewed=2) == 0.5
+    assert precision([(0, 1, 0), (0, 1, 1), (0, 2, 0), (0, 3, 0)], [0.9, 0.1, 0.5, 0.4], 2) == 0.5
 
 
 def test_a_payment_of_nobody_is_no_card() -> None:
-    rows = rows_of([(0, 0, 1), (0, 1, 1)])
-    assert card_precision(rows, np.array([0.9, 0.5]), reviewed=1) == 1
+    assert precision([(0, 0, 1), (0, 1, 1)], [0.9, 0.5], 1) == 1
 
 
 def test_the_interval_holds_the_figure_and_is_narrower_with_more_payments() -> None:

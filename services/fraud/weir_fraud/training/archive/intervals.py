@@ -20,23 +20,23 @@ Scores = NDArray[np.float64]
 Measured = Callable[[NDArray[np.int8], Scores], float]
 
 
-def card_precision(rows: Rows, scores: Scores, reviewed: int = 100) -> float:
+def card_precision(
+    day: NDArray[np.int64], card: NDArray[np.int64], y: NDArray[np.int8], scores: Scores, reviewed: int = 100
+) -> float:
     """Of the cards that a team could look at each day, the share that had a fraud that day; the mean over the days.
 
     Each day the cards are ranked by their highest score; those that were found on an earlier day are left out; the first ``reviewed``
-    are looked at (card precision top-k of the Fraud Detection Handbook, 2022). A payment of nobody is left out.
+    are looked at (card precision top-k of the Fraud Detection Handbook, 2022). A payment of nobody (card 0) is left out.
     """
     found: set[int] = set()
     shares: list[float] = []
-    days = rows.at // _DAY
-    for day in np.unique(days):
-        mine = np.flatnonzero((days == day) & (rows.card != 0))
-        frauds = set(rows.card[mine[rows.y[mine] == 1]].tolist())
+    for one in np.unique(day):
+        mine = np.flatnonzero((day == one) & (card != 0))
+        frauds = set(card[mine[y[mine] == 1]].tolist())
         looked_at: dict[int, None] = {}
         for row in mine[np.argsort(-scores[mine], kind="stable")]:
-            card = int(rows.card[row])
-            if card not in found:
-                looked_at[card] = None
+            if (number := int(card[row])) not in found:
+                looked_at[number] = None
             if len(looked_at) == reviewed:
                 break
         hit = frauds & looked_at.keys()
@@ -67,5 +67,5 @@ def figures(rows: Rows, scores: Scores, seed: int) -> dict[str, float | tuple[fl
         "auc_roc_95": interval(rows.y, scores, auc_roc, seed),
         "average_precision": average_precision(rows.y, scores),
         "average_precision_95": interval(rows.y, scores, average_precision, seed),
-        "card_precision_100": card_precision(rows, scores),
+        "card_precision_100": card_precision(rows.at // _DAY, rows.card, rows.y, scores),
     }
