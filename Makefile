@@ -123,6 +123,11 @@ bench-handbook: setup ## Payments of the Fraud Detection Handbook into the featu
 	@$(BIN)/weir up
 	@$(BIN)/python -m weir_bench.handbook $(ARGS)
 
+.PHONY: bench-fraud
+bench-fraud: setup ## Decisions under load, open loop, alone and beside ingest; features beside Feast's; writes .weir/bench/fraud.json
+	@$(BIN)/weir up
+	@$(BIN)/python -m weir_bench.fraud $(ARGS)
+
 .PHONY: bench-yardstick
 bench-yardstick: setup ## What a bare prototype takes on this machine, beside what a like one took where the bounds were set; writes .weir/bench/yardstick.json
 	@$(BIN)/python -m weir_bench.yardstick
@@ -166,5 +171,6 @@ lock: ## Resolve every dependency anew and write requirements/*.lock (hashes, no
 	@$(COMPILE) -c requirements/dev.lock gateway/pyproject.toml requirements/gateway.in -o requirements/gateway.lock
 	@$(COMPILE) -c requirements/dev.lock requirements/image.in -o requirements/image.lock
 	@$(COMPILE) requirements/peers.in -o requirements/peers.lock
+	@$(COMPILE) requirements/feast.in -o requirements/feast.lock
 	@$(COMPILE) requirements/fuzz.in -o requirements/fuzz.lock
 	@$(COMPILE) -c requirements/dev.lock --extra training libs/common/pyproject.toml proto/pyproject.toml services/fraud/pyproject.toml -o requirements/fraud-training.lock

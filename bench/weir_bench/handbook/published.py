@@ -56,6 +56,8 @@ class Transactions:
     amounts: tuple[str, ...]
     """Decimal, to the cent, as they are in the data set."""
     frauds: NDArray[np.int64]
+    scenarios: NDArray[np.int64]
+    """How a fraud was simulated: 1 by its amount, 2 at a compromised terminal, 3 by a stolen card. For the bound only: nobody learns from it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,7 +71,7 @@ def read_transactions(folder: Path, first_day: int, end_day: int) -> Transaction
     with duckdb.connect() as connection:
         columns: dict[str, Any] = connection.execute(
             "SELECT TRANSACTION_ID, TX_TIME_SECONDS, CUSTOMER_ID, TERMINAL_ID, CAST(TX_AMOUNT AS DECIMAL(18, 2))::VARCHAR AS AMOUNT, "
-            "TX_FRAUD FROM read_parquet(?) WHERE TX_TIME_SECONDS >= ? AND TX_TIME_SECONDS < ? ORDER BY TRANSACTION_ID",
+            "TX_FRAUD, TX_FRAUD_SCENARIO FROM read_parquet(?) WHERE TX_TIME_SECONDS >= ? AND TX_TIME_SECONDS < ? ORDER BY TRANSACTION_ID",
             [str(path), first_day * DAY_SECONDS, end_day * DAY_SECONDS],
         ).fetchnumpy()
     return Transactions(
@@ -79,6 +81,7 @@ def read_transactions(folder: Path, first_day: int, end_day: int) -> Transaction
         terminals=columns["TERMINAL_ID"],
         amounts=tuple(columns["AMOUNT"].tolist()),
         frauds=columns["TX_FRAUD"],
+        scenarios=columns["TX_FRAUD_SCENARIO"],
     )
 
 
