@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,11 +13,13 @@ from weir_common.telemetry import meter, tracer
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, decide
+from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.model import Scored
+from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
-from weir_fraud.ports import FeatureStore, Model, ModelsInForce, PoliciesInForce
+from weir_fraud.ports import FeaturesInTime, FeatureStore, Model, ModelsInForce, PoliciesInForce
 from weir_fraud.score_shadow import Decided, ScoreShadow
 
 INLINE: Final = 2
@@ -24,6 +27,17 @@ INLINE: Final = 2
 
 RULES_A_STEP: Final = 10
 """After so many payments of a batch the others of the loop have their turn: fifty rules take 0.2 ms a payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutFeatures:
+    """How a caller's payment is decided when the histories do not answer."""
+
+    ask: FeaturesInTime
+    model: Model
+    """Of features of the request alone."""
+    least: Outcome
+    """What the thresholds' outcome is raised to: such a decision is weaker than the one that the tenant counts on."""
 
 
 class ScorePayments:
@@ -37,13 +51,16 @@ class ScorePayments:
         policies: PoliciesInForce,
         clock: Callable[[], datetime],
         shadow: ScoreShadow | None = None,
+        without_features: WithoutFeatures | None = None,
     ) -> None:
+        """`without_features`: how who waits is answered when the histories are not. Without it nobody is."""
         self._features = features
         self._models = models
         self._catalogue = catalogue
         self._policies = policies
         self._clock = clock
         self._shadow = shadow
+        self._without_features = without_features
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
@@ -61,7 +78,16 @@ class ScorePayments:
         arrived = time.perf_counter()
         # The model is asked for once a payment and kept to its decision, whatever is promoted meanwhile.
         models = await self._models({payment.tenant_id for payment in payments})
-        snapshots = await self._features.observe(payments)
+        degraded: set[Degraded] = set()
+        least = Outcome.APPROVE
+        # On the stream nobody waits: it gets the error and asks again.
+        without = None if source is Source.STREAM else self._without_features
+        snapshots = await (self._features.observe(payments) if without is None else without.ask(payments))
+        if snapshots is None and without is not None:
+            models = dict.fromkeys(models, without.model)
+            degraded.add(Degraded.FEATURES_UNAVAILABLE)
+            least = without.least
+        snapshots = snapshots or [()] * len(payments)
         scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots)
         # As late as possible: a policy that was approved meanwhile is in force.
         policies = await self._policies({payment.tenant_id for payment in payments})
@@ -82,9 +108,12 @@ class ScorePayments:
                     latency=latency,
                     source=source,
                     policy=policies[payment.tenant_id],
+                    degraded=degraded,
+                    least=least,
                 )
             )
-        if self._shadow is not None:
+        # Of a payment without its features no shadow can say what it would have done.
+        if self._shadow is not None and Degraded.FEATURES_UNAVAILABLE not in degraded:
             self._shadow.offer(
                 [
                     Decided(payment, snapshot, decision, policies[payment.tenant_id])

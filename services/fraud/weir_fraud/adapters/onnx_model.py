@@ -30,6 +30,8 @@ from weir_fraud.errors import ExplanationError, ModelMissing, ModelRefused, Refu
 CARD: Final = "model.json"
 MODELS: Final = ("model.onnx", "model.txt")
 FILES: Final = (CARD, *MODELS)
+REQUEST_ONLY: Final = "request-only-"
+"""Before the names of the files of the model that stands in when the histories are away (`training/artifacts.py`)."""
 _PROBES: Final = 30
 _UNREADABLE: Final = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException)
 
@@ -87,20 +89,34 @@ class OnnxModel:
         return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
 
 
-def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:
-    """The model of a folder. `ModelMissing`, with the command that makes one, if there is none or it is another release's."""
+def load_model(folder: Path, catalogue: Catalogue, prefix: str = "") -> OnnxModel:
+    """The model of a folder; with a prefix, of the files whose names begin so.
+
+    `ModelMissing`, with the command that makes one, if there is none or it is another release's.
+    """
     try:
-        return open_model(read_folder(folder), catalogue)
+        return open_model(read_folder(folder, prefix), catalogue)
     except ModelRefused as error:
         raise ModelMissing(f"The model in {folder} is refused: {error} {_remedy(folder)}") from error
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
+def load_request_only(folder: Path, catalogue: Catalogue) -> OnnxModel:
+    """The folder's model for payments without histories. `ModelMissing` as `load_model`, also if it asks for a history."""
+    model = load_model(folder, catalogue, REQUEST_ONLY)
+    asking = [name for name in model.card.features if catalogue[name].aggregates]
+    if asking:
+        raise ModelMissing(
+            f"The request-only model in {folder} asks for histories ({', '.join(asking)}). {_remedy(folder)}"
+        )
+    return model
+
+
+def read_folder(folder: Path, prefix: str = "") -> dict[str, bytes]:
     """The files of a model. `ModelMissing`, with the command that makes one."""
     try:
-        return {name: (folder / name).read_bytes() for name in FILES}
+        return {name: (folder / f"{prefix}{name}").read_bytes() for name in FILES}
     except OSError as error:
-        raise ModelMissing(f"There is no fraud model in {folder} ({error}). {_remedy(folder)}") from error
+        raise ModelMissing(f"There is no {prefix}fraud model in {folder} ({error}). {_remedy(folder)}") from error
 
 
 def open_model(files: Mapping[str, bytes], catalogue: Catalogue) -> OnnxModel:

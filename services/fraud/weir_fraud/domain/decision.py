@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,9 +14,19 @@ from typing import Final, NamedTuple
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.degradation import Degraded, in_order
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Observed, Payment, PaymentKind, hash48, microseconds, observed_of
+from weir_fraud.domain.payment import (
+    Observation,
+    Observed,
+    Payment,
+    PaymentKind,
+    hash48,
+    microseconds,
+    observation_of,
+    observed_of,
+)
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
@@ -95,6 +105,12 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+    degraded: tuple[Degraded, ...] = ()
+    """What was otherwise than it should be; empty: nothing."""
+    least_outcome: Outcome = Outcome.APPROVE
+    """What the thresholds' outcome was raised to; above approve only in degraded decisions."""
+    unobserved: Observation | None = field(default=None, compare=False)
+    """The payment, if the histories may not have it yet. Only while the decision is new: it is kept beside it until they do."""
     announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
     """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
@@ -104,6 +120,11 @@ class Decision:
         if not self.histories:
             return None
         return Observed(microseconds(self.event_timestamp), hash48("event", self.event_id), self.histories)
+
+    @property
+    def by_stand_in(self) -> bool:
+        """Whether the request-only model stood in for the tenant's own: thresholds of the policy were not chosen for its scores."""
+        return Degraded.FEATURES_UNAVAILABLE in self.degraded
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
@@ -148,14 +169,20 @@ def decide(
     latency: timedelta,
     source: Source,
     policy: PolicyInForce,
+    degraded: Collection[Degraded] = (),
+    least: Outcome = Outcome.APPROVE,
 ) -> Decision:
-    """The decision of one model and one policy on one payment."""
+    """The decision of one model and one policy on one payment. `least`: what the thresholds' outcome is raised to."""
+    told = in_order(degraded)
+    without_histories = Degraded.FEATURES_UNAVAILABLE in told
     verdict = policy.judge(
         entities_of(payment),
-        lambda: facts_of(payment, scored.score, card.features, vector),
+        lambda: facts_of(payment, scored.score, card.features, vector, told),
         scored.score,
         card.thresholds,
         decided_at,
+        least=least,
+        stand_in=without_histories,
     )
     return Decision(
         tenant_id=payment.tenant_id,
@@ -187,4 +214,7 @@ def decide(
         billing_country=payment.billing_country,
         shipping_country=payment.shipping_country,
         declined=payment.declined,
+        degraded=told,
+        least_outcome=least,
+        unobserved=observation_of(payment) if without_histories else None,
     )

@@ -66,6 +66,8 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         scored.score,
         card.thresholds,
         decision.decided_at,
+        least=decision.least_outcome,
+        stand_in=decision.by_stand_in,
     )
     again = replace(
         decision,
@@ -99,6 +101,8 @@ def canonical(decision: Decision) -> bytes:
             "contributions": {part.feature: part.contribution for part in decision.contributions},
             "reason_codes": decision.reason_codes,
             "outcome": decision.outcome.value,
+            "degraded": decision.degraded,
+            "least_outcome": decision.least_outcome.value,
             "model_outcome": decision.model_outcome.value,
             "model_version": decision.model_version,
             "thresholds": decision.thresholds,

@@ -1,0 +1,222 @@
+"""When a part fails a payment is decided all the same, says how, and nothing is lost for the histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from weir_common.audit import AuditEntry
+from weir_common.ids import TenantId
+from weir_fraud.active_policies import ActivePolicies
+from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.memory_cases import MemoryCases
+from weir_fraud.adapters.memory_decisions import MemoryDecisions
+from weir_fraud.adapters.memory_features import MemoryFeatures
+from weir_fraud.adapters.memory_models import OneModel
+from weir_fraud.adapters.memory_policies import MemoryPolicies
+from weir_fraud.adapters.model_folder import ModelFolder
+from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.ask_in_time import AskInTime
+from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Source
+from weir_fraud.domain.degradation import Degraded
+from weir_fraud.domain.history import Histories, Snapshot
+from weir_fraud.domain.label import Label, LabelKind, LabelSource
+from weir_fraud.domain.model import Thresholds
+from weir_fraud.domain.outcome import Outcome
+from weir_fraud.domain.payment import LABEL_FRAUD, Payment, known_user, observation_of, unpack
+from weir_fraud.domain.policy import Policy, Rule
+from weir_fraud.errors import FeatureStoreUnavailable
+from weir_fraud.observe_later import ObserveLater
+from weir_fraud.replay_decision import ReplayDecision
+from weir_fraud.score_payments import ScorePayments, WithoutFeatures
+from weir_fraud.score_transaction import ScoreTransaction
+from weir_fraud.settings import ScoringSettings
+
+Make = Callable[..., Payment]
+
+
+class Away(MemoryFeatures):
+    """Away while `is_away`."""
+
+    is_away = True
+
+    async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
+        if self.is_away:
+            raise FeatureStoreUnavailable("away")
+        return await super().observe(payments)
+
+
+class Stand:
+    """Fraud with everything in memory; histories that may be away."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        model: OnnxModel,
+        stand_in: OnnxModel,
+        in_force: ActivePolicies,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.features = Away(catalogue.plan)
+        self.decisions = MemoryDecisions()
+        ask = AskInTime(self.features, seconds=1, failures=1_000, pause_seconds=1)
+        without = WithoutFeatures(ask, stand_in, Outcome.REVIEW)
+        self.score_payments = ScorePayments(
+            self.features, OneModel(model), catalogue, in_force, clock, without_features=without
+        )
+        self.score = ScoreTransaction(self.score_payments, self.decisions, DecisionMetrics(), ScoringSettings())
+        self.cases = MemoryCases(self.decisions)
+        self.later = ObserveLater(self.decisions, self.features, self.cases)
+
+
+@pytest.fixture
+def stand(
+    catalogue: Catalogue,
+    model: OnnxModel,
+    stand_in: OnnxModel,
+    in_force: ActivePolicies,
+    clock: Callable[[], datetime],
+) -> Stand:
+    return Stand(catalogue, model, stand_in, in_force, clock)
+
+
+async def test_without_histories_the_request_only_model_decides_and_says_so(
+    stand: Stand, make_payment: Make, stand_in: OnnxModel, catalogue: Catalogue
+) -> None:
+    decision = await stand.score(make_payment(), Source.HTTP)
+    assert decision.degraded == (Degraded.FEATURES_UNAVAILABLE,)
+    assert decision.model_version == stand_in.card.version
+    assert decision.thresholds == stand_in.card.thresholds
+    assert [part.feature for part in decision.contributions] == list(stand_in.card.features)
+    assert not any(catalogue[name].aggregates for name in stand_in.card.features)
+    assert stand.decisions.announced == [decision]
+
+
+async def test_such_a_payment_is_not_approved_by_its_score_alone(stand: Stand, make_payment: Make) -> None:
+    made = [await stand.score(make_payment(amount=f"{n}.00"), Source.GRPC) for n in range(0, 40, 2)]
+    assert {one.model_outcome for one in made} >= {Outcome.APPROVE, Outcome.DECLINE}
+    assert Outcome.APPROVE not in {one.outcome for one in made}
+    assert all(one.outcome is one.model_outcome for one in made if one.model_outcome is not Outcome.APPROVE)
+    assert {one.least_outcome for one in made} == {Outcome.REVIEW}
+
+
+async def approve(policies: MemoryPolicies, tenant: TenantId, policy: Policy, at: datetime) -> None:
+    def audited(number: int) -> AuditEntry:
+        return AuditEntry(
+            tenant_id=tenant, actor="ann", actor_kind="person", action="x", object_ref=f"{number}", outcome="success"
+        )
+
+    draft = await policies.save_draft(tenant, policy, "ann", at, audited)
+    made = await policies.propose_draft(tenant, draft.revision, "ann", "", at, audited)
+    await policies.decide(tenant, made.version, True, "bob", "", at, audited)
+
+
+async def test_a_tenant_says_what_is_let_through_and_a_replay_gives_the_same_bytes(
+    stand: Stand,
+    make_payment: Make,
+    policies: MemoryPolicies,
+    conditions: CelConditions,
+    catalogue: Catalogue,
+    model_dir: Path,
+    tenant: TenantId,
+    clock: Callable[[], datetime],
+) -> None:
+    small = Rule(
+        name="small-without-histories",
+        expression="'features_unavailable' in degraded && amount < 5.0",
+        action=Outcome.APPROVE,
+        reason="a small loss",
+    )
+    # Thresholds for the scores of another model: they would decline everything.
+    strict = Thresholds(review=1e-9, decline=2e-9)
+    before = [await stand.score(make_payment(amount="4.00"), Source.HTTP)]
+    await approve(policies, tenant, Policy(rules=(small,), thresholds=strict), clock())
+    made = [await stand.score(make_payment(amount=amount), Source.HTTP) for amount in ("4.00", "6.00")]
+    assert [one.outcome for one in before + made] == [Outcome.REVIEW, Outcome.APPROVE, Outcome.REVIEW]
+    stand.features.is_away = False
+    made.append(await stand.score(make_payment(amount="4.00"), Source.HTTP))
+    assert (made[-1].outcome, made[-1].degraded) == (Outcome.DECLINE, ())
+    again = ReplayDecision(stand.decisions, policies, conditions, ModelFolder(model_dir, catalogue), catalogue)
+    for one in before + made:
+        found = await again(tenant, one.event_id)
+        assert found.identical, found.differences
+
+
+async def test_the_stream_waits_for_the_histories(stand: Stand, make_payment: Make) -> None:
+    with pytest.raises(FeatureStoreUnavailable):
+        await stand.score_payments([make_payment()], Source.STREAM)
+
+
+async def test_a_batch_is_answered_too_and_asked_again_it_is_the_same(
+    stand: Stand, make_payment: Make, tenant: TenantId
+) -> None:
+    payments = [make_payment(after=second) for second in range(7)]
+    first = await stand.score(payments[3], Source.HTTP)
+    made = await stand.score.batch(tenant, payments, Source.GRPC)
+    assert all(one.degraded == (Degraded.FEATURES_UNAVAILABLE,) for one in made)
+    assert made[3] is first
+    stand.features.is_away = False
+    assert await stand.score.batch(tenant, payments, Source.GRPC) == made
+    assert await stand.decisions.waiting() == 7
+
+
+async def test_the_histories_are_whole_afterwards(
+    stand: Stand, make_payment: Make, catalogue: Catalogue, tenant: TenantId
+) -> None:
+    """As if nothing had failed: the next payment has the features of the offline computation over all payments."""
+    payments = [make_payment(after=30 * n, amount=str(n + 1), device=f"d{n % 3}") for n in range(30)]
+    for place, payment in enumerate(payments):
+        stand.features.is_away = 10 <= place < 20
+        await stand.score(payment, Source.GRPC)
+    assert await stand.decisions.waiting() == 10
+    assert len(await stand.decisions.unobserved(tenant, ["ann"], [])) == 10
+    assert await stand.decisions.unobserved(tenant, ["bob"], ["ann"]) == []
+    assert not await stand.later.apply()
+    assert await stand.decisions.waiting() == 0
+    assert await stand.decisions.unobserved(tenant, ["ann"], []) == []
+    reference = Histories(catalogue.plan)
+    for payment in payments:
+        reference.observe(observation_of(payment))
+    later = make_payment(after=1_000)
+    (snapshot,) = await stand.features.observe([later])
+    assert [repr(value) for value in snapshot] == [repr(value) for value in reference.observe(observation_of(later))]
+
+
+async def test_what_became_known_meanwhile_is_known_afterwards(
+    stand: Stand, make_payment: Make, tenant: TenantId, clock: Callable[[], datetime]
+) -> None:
+    decision = await stand.score(make_payment(), Source.GRPC)
+    async with stand.cases.work(tenant) as work:
+        await work.add_labels(
+            [
+                Label(
+                    tenant_id=tenant,
+                    event_id=decision.event_id,
+                    kind=LabelKind.CHARGEBACK,
+                    occurred_at=clock(),
+                    recorded_at=clock(),
+                    recorded_by="key:shop",
+                    source=LabelSource.FEEDBACK,
+                )
+            ]
+        )
+    await stand.later.apply()
+    packed = await stand.features.history(tenant, [known_user("ann")])
+    assert unpack(packed).label == LABEL_FRAUD
+
+
+async def test_what_cannot_be_put_back_stays(stand: Stand, make_payment: Make) -> None:
+    await stand.score(make_payment(), Source.GRPC)
+
+    class Still:
+        async def restore(self, *_: object) -> None:
+            raise FeatureStoreUnavailable("still away")
+
+    later = ObserveLater(stand.decisions, Still(), stand.cases)  # type: ignore[arg-type]
+    with pytest.raises(FeatureStoreUnavailable):
+        await later.apply()
+    assert await stand.decisions.waiting() == 1
