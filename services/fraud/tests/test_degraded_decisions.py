@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 from weir_common.audit import AuditEntry
 from weir_common.ids import TenantId
 from weir_fraud.active_policies import ActivePolicies
@@ -25,12 +27,13 @@ from weir_fraud.domain.decision import Source
 from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.history import Histories, Snapshot
 from weir_fraud.domain.label import Label, LabelKind, LabelSource
-from weir_fraud.domain.model import Thresholds
+from weir_fraud.domain.model import Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import LABEL_FRAUD, Payment, known_user, observation_of, unpack
 from weir_fraud.domain.policy import Policy, Rule
-from weir_fraud.errors import FeatureStoreUnavailable
+from weir_fraud.errors import ExplanationError, FeatureStoreUnavailable
 from weir_fraud.observe_later import ObserveLater
+from weir_fraud.ports import Model
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_transaction import ScoreTransaction
@@ -220,3 +223,83 @@ async def test_what_cannot_be_put_back_stays(stand: Stand, make_payment: Make) -
     with pytest.raises(FeatureStoreUnavailable):
         await later.apply()
     assert await stand.decisions.waiting() == 1
+
+
+class Breaks:
+    """A model that was loaded well and fails afterwards, on every payment or on large ones."""
+
+    def __init__(self, model: OnnxModel, version: str, fault: Exception, from_amount: float = 0.0) -> None:
+        self.card = msgspec.structs.replace(model.card, version=version)
+        self._model = model
+        self._fault = fault
+        self._from_amount = from_amount
+        self._amount = model.card.features.index("amount")
+
+    def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        if any(vector[self._amount] >= self._from_amount for vector in vectors):
+            raise self._fault
+        return self._model.score(vectors)
+
+
+FAULTS = (ExplanationError("does not add up"), RuntimeException("onnx"), MemoryError(), ValueError("any"))
+
+
+@pytest.fixture
+def with_models(
+    catalogue: Catalogue, in_force: ActivePolicies, clock: Callable[[], datetime]
+) -> Callable[..., tuple[ScorePayments, MemoryDecisions, ScoreTransaction]]:
+    def made(*models: Model) -> tuple[ScorePayments, MemoryDecisions, ScoreTransaction]:
+        score = ScorePayments(MemoryFeatures(catalogue.plan), OneModel(*models), catalogue, in_force, clock)
+        decisions = MemoryDecisions()
+        return score, decisions, ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())
+
+    return made
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("source", Source)
+async def test_a_model_that_breaks_leaves_its_payments_to_the_one_before(
+    with_models: Callable[..., tuple[ScorePayments, MemoryDecisions, ScoreTransaction]],
+    model: OnnxModel,
+    make_payment: Make,
+    fault: Exception,
+    source: Source,
+) -> None:
+    broken = Breaks(model, "broken", fault, from_amount=100)
+    score, _, _ = with_models(broken, Breaks(model, "before", fault), broken, model)
+    small, large = make_payment(amount="99"), make_payment(amount="100", after=1)
+    (well,) = await score([small], source)
+    assert (well.model_version, well.degraded) == ("broken", ())
+    (fallen,) = await score([large], source)
+    assert (fallen.model_version, fallen.degraded) == (model.card.version, (Degraded.MODEL_FALLBACK,))
+    # By a whole model on whole features: the thresholds' outcome stands.
+    assert (fallen.outcome, fallen.least_outcome) == (fallen.model_outcome, Outcome.APPROVE)
+    assert len(fallen.reasons) > 1
+
+
+async def test_if_all_models_break_nothing_is_decided(
+    with_models: Callable[..., tuple[ScorePayments, MemoryDecisions, ScoreTransaction]],
+    model: OnnxModel,
+    make_payment: Make,
+) -> None:
+    first, second = Breaks(model, "first", ExplanationError("first")), Breaks(model, "second", ValueError("second"))
+    _, decisions, score = with_models(first, second)
+    with pytest.raises(ExplanationError, match="first"):
+        await score(make_payment(), Source.HTTP)
+    assert decisions.announced == []
+
+
+async def test_a_model_that_breaks_while_the_histories_are_away_is_not_replaced_by_one_that_asks_for_them(
+    stand: Stand,
+    catalogue: Catalogue,
+    model: OnnxModel,
+    stand_in: OnnxModel,
+    in_force: ActivePolicies,
+    clock: Callable[[], datetime],
+    make_payment: Make,
+) -> None:
+    ask = AskInTime(stand.features, seconds=1, failures=1_000, pause_seconds=1)
+    without = WithoutFeatures(ask, Breaks(stand_in, "broken", ValueError("x")), Outcome.REVIEW)  # type: ignore[arg-type]
+    score = ScorePayments(stand.features, OneModel(model, model), catalogue, in_force, clock, without_features=without)
+    with pytest.raises(ValueError, match="x"):
+        await score([make_payment()], Source.HTTP)

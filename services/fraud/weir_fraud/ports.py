@@ -96,6 +96,10 @@ class ModelsInForce(Protocol):
         """One for each of the tenants, loaded and warm. Whoever has it may go on with it, whatever is promoted meanwhile."""
         ...
 
+    def instead_of(self, broken: Model) -> Sequence[Model]:
+        """Which are to decide, the first that can, when this one fails: those that decided before it. Loaded and warm."""
+        ...
+
 
 class ModelFiles(Protocol):
     """Files of models in object storage. `ModelFilesUnavailable` (retry) when it does not answer."""

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
+import structlog
 from weir_common.telemetry import meter, tracer
 
 from weir_fraud.domain.catalogue import Catalogue
@@ -22,11 +23,25 @@ from weir_fraud.errors import ExplanationError
 from weir_fraud.ports import FeaturesInTime, FeatureStore, Model, ModelsInForce, PoliciesInForce
 from weir_fraud.score_shadow import Decided, ScoreShadow
 
+log = structlog.get_logger(__name__)
+
 INLINE: Final = 2
 """So many payments are scored on the event loop: 0.3 ms each, less than a thread costs under load. More go to a thread."""
 
 RULES_A_STEP: Final = 10
 """After so many payments of a batch the others of the loop have their turn: fifty rules take 0.2 ms a payment."""
+
+TELL_AGAIN_SECONDS: Final = 60.0
+"""A model that fails on every payment is logged once in so long; the metric counts each."""
+
+
+class _Answer(NamedTuple):
+    """Which model said what, on what."""
+
+    model: Model
+    vector: list[float]
+    scored: Scored
+    degraded: frozenset[Degraded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +79,18 @@ class ScorePayments:
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
+        self._told: dict[str, float] = {}
+        self._fallbacks = meter().create_counter(
+            "weir.fraud.model.fallbacks",
+            unit="{payment}",
+            description="Payments that their model failed on, so that another was asked; by the version that failed",
+        )
         self._inexact = meter().create_counter(
             "weir.fraud.explanation.failures", unit="{decision}", description="Explanations that did not add up"
         )
 
     async def __call__(self, payments: Sequence[Payment], source: Source) -> list[Decision]:
-        """One decision a payment, in order. `ExplanationError` (stop).
+        """One decision a payment, in order. `ExplanationError` (stop) if no model has an answer that its explanation explains.
 
         `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable` (retry).
         """
@@ -94,21 +115,21 @@ class ScorePayments:
         latency = timedelta(seconds=time.perf_counter() - arrived)
         now = self._clock()
         decisions: list[Decision] = []
-        for payment, (vector, score) in zip(payments, scored, strict=True):
+        for payment, one in zip(payments, scored, strict=True):
             if len(decisions) % RULES_A_STEP == RULES_A_STEP - 1:
                 await asyncio.sleep(0)
             decisions.append(
                 decide(
                     payment,
-                    vector,
-                    score,
-                    card=models[payment.tenant_id].card,
+                    one.vector,
+                    one.scored,
+                    card=one.model.card,
                     catalogue=self._catalogue,
                     decided_at=now,
                     latency=latency,
                     source=source,
                     policy=policies[payment.tenant_id],
-                    degraded=degraded,
+                    degraded=degraded | one.degraded,
                     least=least,
                 )
             )
@@ -124,20 +145,58 @@ class ScorePayments:
 
     async def _scored(
         self, models: Sequence[Model], payments: Sequence[Payment], snapshots: Sequence[Snapshot]
-    ) -> list[tuple[list[float], Scored]]:
-        """The vector and the score of each payment by its own model; those of one model together."""
-        vectors = [
-            self._catalogue.vector(payment, snapshot, model.card.features)
-            for model, payment, snapshot in zip(models, payments, snapshots, strict=True)
-        ]
+    ) -> list[_Answer]:
+        """Of each payment by its own model, or by one instead of it; those of one model together."""
         places: dict[int, list[int]] = {}
         for place, model in enumerate(models):
             places.setdefault(id(model), []).append(place)
-        scores: dict[int, Scored] = {}
+        answers: dict[int, _Answer] = {}
         for of_one in places.values():
-            answers = await self._score(models[of_one[0]], [vectors[place] for place in of_one])
-            scores |= zip(of_one, answers, strict=True)
-        return [(vector, scores[place]) for place, vector in enumerate(vectors)]
+            found = await self._by(
+                models[of_one[0]], [payments[place] for place in of_one], [snapshots[place] for place in of_one]
+            )
+            answers |= zip(of_one, found, strict=True)
+        return [answers[place] for place in range(len(payments))]
+
+    async def _by(self, model: Model, payments: Sequence[Payment], snapshots: Sequence[Snapshot]) -> list[_Answer]:
+        """By the model; if it fails by the first of those instead of it that does not. If all fail, what the model failed with."""
+        try:
+            return await self._answers(model, payments, snapshots, frozenset())
+        except Exception as error:
+            for instead in self._models.instead_of(model):
+                # One that stands in for the histories has none to ask for.
+                if any(self._catalogue[name].aggregates for name in instead.card.features) and not snapshots[0]:
+                    continue
+                self._fell_back(model, instead, error, len(payments))
+                try:
+                    return await self._answers(instead, payments, snapshots, frozenset({Degraded.MODEL_FALLBACK}))
+                except Exception as fault:  # noqa: BLE001 - as above
+                    log.error("a model failed", version=instead.card.version, reason=repr(fault))
+            raise
+
+    async def _answers(
+        self,
+        model: Model,
+        payments: Sequence[Payment],
+        snapshots: Sequence[Snapshot],
+        degraded: frozenset[Degraded],
+    ) -> list[_Answer]:
+        vectors = [
+            self._catalogue.vector(payment, snapshot, model.card.features)
+            for payment, snapshot in zip(payments, snapshots, strict=True)
+        ]
+        scores = await self._score(model, vectors)
+        return [_Answer(model, vector, score, degraded) for vector, score in zip(vectors, scores, strict=True)]
+
+    def _fell_back(self, model: Model, instead: Model, error: Exception, payments: int) -> None:
+        broken = model.card.version
+        self._fallbacks.add(payments, {"weir.fraud.model": broken})
+        now = time.monotonic()
+        if now - self._told.get(broken, -TELL_AGAIN_SECONDS) >= TELL_AGAIN_SECONDS:
+            self._told[broken] = now
+            log.error(
+                "a model failed; another decides", version=broken, instead=instead.card.version, reason=repr(error)
+            )
 
     async def _score(self, model: Model, vectors: Sequence[Sequence[float]]) -> list[Scored]:
         began = time.perf_counter()

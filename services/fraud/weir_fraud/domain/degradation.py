@@ -11,6 +11,8 @@ class Degraded(StrEnum):
 
     FEATURES_UNAVAILABLE = "features_unavailable"
     """The histories did not answer in time: the request-only model decided, on what the payment's own event says."""
+    MODEL_FALLBACK = "model_fallback"
+    """The model that was to decide failed on the payment: the champion before it or the release's own decided."""
 
 
 def in_order(found: Collection[Degraded]) -> tuple[Degraded, ...]:
