@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+from weir.fraud.v1 import fraud_pb2
 from weir_common.audit import AuditEntry
 from weir_common.ids import TenantId
+from weir_common.problems import Unavailable
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
+from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.memory_cases import MemoryCases
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.memory_features import MemoryFeatures
@@ -23,7 +30,7 @@ from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.ask_in_time import AskInTime
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Source
+from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.history import Histories, Snapshot
 from weir_fraud.domain.label import Label, LabelKind, LabelSource
@@ -31,9 +38,12 @@ from weir_fraud.domain.model import Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import LABEL_FRAUD, Payment, known_user, observation_of, unpack
 from weir_fraud.domain.policy import Policy, Rule
-from weir_fraud.errors import ExplanationError, FeatureStoreUnavailable
+from weir_fraud.entrypoints.documents import decision_document
+from weir_fraud.entrypoints.grpc import decision_message
+from weir_fraud.errors import ExplanationError, FeatureStoreUnavailable, ModelVersionMissing
+from weir_fraud.explain_later import ExplainLater
 from weir_fraud.observe_later import ObserveLater
-from weir_fraud.ports import Model
+from weir_fraud.ports import Model, ModelVersions
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_transaction import ScoreTransaction
@@ -303,3 +313,134 @@ async def test_a_model_that_breaks_while_the_histories_are_away_is_not_replaced_
     score = ScorePayments(stand.features, OneModel(model, model), catalogue, in_force, clock, without_features=without)
     with pytest.raises(ValueError, match="x"):
         await score([make_payment()], Source.HTTP)
+
+
+class Overloaded:
+    """Fraud whose histories answer when the gate is open, and so many wait."""
+
+    def __init__(self, catalogue: Catalogue, model: OnnxModel, in_force: ActivePolicies, clock: Any) -> None:
+        self.gate = gate = asyncio.Event()
+
+        class Slow(MemoryFeatures):
+            async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
+                await gate.wait()
+                return await super().observe(payments)
+
+        self.catalogue = catalogue
+        self.decisions = MemoryDecisions()
+        score = ScorePayments(Slow(catalogue.plan), OneModel(model), catalogue, in_force, clock)
+        limits = ScoringSettings(max_concurrent=1, max_waiting=5, max_waiting_explained=2)
+        self.score = ScoreTransaction(score, self.decisions, DecisionMetrics(), limits)
+
+    async def decided(self, payments: Sequence[Payment]) -> list[Decision]:
+        calls = [asyncio.create_task(self.score(payment, Source.HTTP)) for payment in payments]
+        await asyncio.sleep(0.01)
+        assert not self.score.is_at_ease
+        with pytest.raises(Unavailable):
+            await self.score(payments[0], Source.HTTP)
+        self.gate.set()
+        return await asyncio.gather(*calls)
+
+    def later(self, models: ModelVersions, has_room: Callable[[], bool] = lambda: True) -> ExplainLater:
+        return ExplainLater(self.decisions, self.decisions, models, self.catalogue, has_room)
+
+
+@pytest.fixture
+def overloaded(
+    catalogue: Catalogue, model: OnnxModel, in_force: ActivePolicies, clock: Callable[[], datetime]
+) -> Overloaded:
+    return Overloaded(catalogue, model, in_force, clock)
+
+
+async def test_overload_puts_explanations_off_before_it_refuses_and_fills_them_in(
+    overloaded: Overloaded,
+    make_payment: Make,
+    catalogue: Catalogue,
+    model_dir: Path,
+    policies: MemoryPolicies,
+    conditions: CelConditions,
+    tenant: TenantId,
+) -> None:
+    made = await overloaded.decided([make_payment(after=second) for second in range(6)])
+    # The first had nobody behind it when its turn came; of the others those that saw more than two behind them are not explained.
+    assert [one.is_explained for one in made] == [True, False, False, True, True, True]
+    flags = [one.degraded for one in made]
+    assert flags == [() if one.is_explained else (Degraded.EXPLANATION_DEFERRED,) for one in made]
+    short = made[1]
+    assert [part.feature for part in short.contributions] == list(catalogue.names())
+    assert all(math.isnan(part.contribution) for part in short.contributions)
+    document = decision_document(short)
+    assert document["explanation"] == "deferred"
+    assert (document["reason_codes"], document["reasons"]) == (None, None)
+    assert {part["contribution"] for part in document["contributions"]} == {None}
+    message = decision_message(short)
+    assert message.explanation == fraud_pb2.EXPLANATION_DEFERRED
+    assert not message.contributions
+    record = msgspec.json.decode(decision_record(short, None).value)
+    assert (record["explanation"], record["degraded"]) == ("deferred", ["explanation_deferred"])
+
+    again = ReplayDecision(overloaded.decisions, policies, conditions, ModelFolder(model_dir, catalogue), catalogue)
+    assert (await again(tenant, short.event_id)).identical
+
+    assert await overloaded.decisions.deferred() == 2
+    later = overloaded.later(ModelFolder(model_dir, catalogue))
+    assert not await later.apply()
+    assert await overloaded.decisions.deferred() == 0
+    for one in made[1:3]:
+        whole = await overloaded.decisions.find(tenant, one.event_id)
+        assert whole is not None
+        assert whole.is_explained
+        assert (whole.score, whole.margin, whole.base, whole.outcome) == (one.score, one.margin, one.base, one.outcome)
+        # It still tells how it was made.
+        assert whole.degraded == (Degraded.EXPLANATION_DEFERRED,)
+        assert whole.base + math.fsum(part.contribution for part in whole.contributions) == pytest.approx(whole.margin)
+        assert decision_document(whole)["explanation"] == "complete"
+        assert whole.reasons
+        assert (await again(tenant, one.event_id)).identical
+
+
+async def test_a_batch_is_put_off_as_one_call_is(overloaded: Overloaded, make_payment: Make, tenant: TenantId) -> None:
+    calls = [
+        asyncio.create_task(
+            overloaded.score.batch(tenant, [make_payment(after=3 * n + k) for k in range(3)], Source.GRPC)
+        )
+        for n in range(5)
+    ]
+    await asyncio.sleep(0.01)
+    overloaded.gate.set()
+    made = await asyncio.gather(*calls)
+    assert [{one.is_explained for one in batch} for batch in made] == [{True}, {False}, {True}, {True}, {True}]
+    assert await overloaded.decisions.deferred() == 3
+
+
+async def test_explanations_wait_for_room(
+    overloaded: Overloaded, make_payment: Make, model_dir: Path, catalogue: Catalogue
+) -> None:
+    await overloaded.decided([make_payment(after=second) for second in range(6)])
+    later = overloaded.later(ModelFolder(model_dir, catalogue), has_room=lambda: False)
+    assert not await later.apply()
+    assert await overloaded.decisions.deferred() == 2
+
+
+async def test_what_the_model_says_otherwise_now_is_not_filled_in(
+    overloaded: Overloaded, make_payment: Make, model: OnnxModel, tenant: TenantId
+) -> None:
+    made = await overloaded.decided([make_payment(after=second) for second in range(6)])
+
+    class Drifted:
+        async def get(self, version: str) -> Any:
+            if version != model.card.version:
+                raise ModelVersionMissing(version)
+            return self
+
+        def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+            return [replace(one, margin=math.nextafter(one.margin, 9)) for one in model.score(vectors)]
+
+    first, second = await overloaded.decisions.oldest(5)
+    assert not await overloaded.later(Drifted()).apply()
+    left = await overloaded.decisions.oldest(5)
+    assert [one.event_id for one in left] == [first.event_id, second.event_id]
+    assert left[0].place > second.place
+    kept = await overloaded.decisions.find(tenant, made[1].event_id)
+    assert kept is not None
+    assert not kept.is_explained

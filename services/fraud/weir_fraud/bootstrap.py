@@ -41,6 +41,7 @@ from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import REQUEST_ONLY, load_model, load_request_only, open_model, read_folder
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_deferred import PostgresDeferred
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
@@ -63,6 +64,7 @@ from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
+from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.load_models import LoadModel, PublishModel
@@ -169,6 +171,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow, without_features)
         observe_later = ObserveLater(PostgresUnobserved(pool), past, cases)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
+        explain_later = ExplainLater(
+            PostgresDeferred(pool), decisions, kept_models, catalogue, lambda: score_transaction.is_at_ease
+        )
         consumer = Consumer(
             service=SERVICE,
             name="score",
@@ -268,6 +273,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("models", models.run),
                 BackgroundTask("shadow", shadow.run),
                 BackgroundTask("observe later", observe_later.run),
+                BackgroundTask("explain later", explain_later.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

@@ -89,8 +89,10 @@ class ScorePayments:
             "weir.fraud.explanation.failures", unit="{decision}", description="Explanations that did not add up"
         )
 
-    async def __call__(self, payments: Sequence[Payment], source: Source) -> list[Decision]:
-        """One decision a payment, in order. `ExplanationError` (stop) if no model has an answer that its explanation explains.
+    async def __call__(self, payments: Sequence[Payment], source: Source, *, explain: bool = True) -> list[Decision]:
+        """One decision a payment, in order; without `explain` the explanations are deferred.
+
+        `ExplanationError` (stop) if no model has an answer that its explanation explains.
 
         `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable` (retry).
         """
@@ -99,7 +101,7 @@ class ScorePayments:
         arrived = time.perf_counter()
         # The model is asked for once a payment and kept to its decision, whatever is promoted meanwhile.
         models = await self._models({payment.tenant_id for payment in payments})
-        degraded: set[Degraded] = set()
+        degraded: set[Degraded] = set() if explain else {Degraded.EXPLANATION_DEFERRED}
         least = Outcome.APPROVE
         # On the stream nobody waits: it gets the error and asks again.
         without = None if source is Source.STREAM else self._without_features
@@ -109,7 +111,7 @@ class ScorePayments:
             degraded.add(Degraded.FEATURES_UNAVAILABLE)
             least = without.least
         snapshots = snapshots or [()] * len(payments)
-        scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots)
+        scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots, explain)
         # As late as possible: a policy that was approved meanwhile is in force.
         policies = await self._policies({payment.tenant_id for payment in payments})
         latency = timedelta(seconds=time.perf_counter() - arrived)
@@ -144,7 +146,7 @@ class ScorePayments:
         return decisions
 
     async def _scored(
-        self, models: Sequence[Model], payments: Sequence[Payment], snapshots: Sequence[Snapshot]
+        self, models: Sequence[Model], payments: Sequence[Payment], snapshots: Sequence[Snapshot], explain: bool
     ) -> list[_Answer]:
         """Of each payment by its own model, or by one instead of it; those of one model together."""
         places: dict[int, list[int]] = {}
@@ -153,15 +155,20 @@ class ScorePayments:
         answers: dict[int, _Answer] = {}
         for of_one in places.values():
             found = await self._by(
-                models[of_one[0]], [payments[place] for place in of_one], [snapshots[place] for place in of_one]
+                models[of_one[0]],
+                [payments[place] for place in of_one],
+                [snapshots[place] for place in of_one],
+                explain,
             )
             answers |= zip(of_one, found, strict=True)
         return [answers[place] for place in range(len(payments))]
 
-    async def _by(self, model: Model, payments: Sequence[Payment], snapshots: Sequence[Snapshot]) -> list[_Answer]:
+    async def _by(
+        self, model: Model, payments: Sequence[Payment], snapshots: Sequence[Snapshot], explain: bool
+    ) -> list[_Answer]:
         """By the model; if it fails by the first of those instead of it that does not. If all fail, what the model failed with."""
         try:
-            return await self._answers(model, payments, snapshots, frozenset())
+            return await self._answers(model, payments, snapshots, explain)
         except Exception as error:
             for instead in self._models.instead_of(model):
                 # One that stands in for the histories has none to ask for.
@@ -169,7 +176,7 @@ class ScorePayments:
                     continue
                 self._fell_back(model, instead, error, len(payments))
                 try:
-                    return await self._answers(instead, payments, snapshots, frozenset({Degraded.MODEL_FALLBACK}))
+                    return await self._answers(instead, payments, snapshots, explain, Degraded.MODEL_FALLBACK)
                 except Exception as fault:  # noqa: BLE001 - as above
                     log.error("a model failed", version=instead.card.version, reason=repr(fault))
             raise
@@ -179,14 +186,17 @@ class ScorePayments:
         model: Model,
         payments: Sequence[Payment],
         snapshots: Sequence[Snapshot],
-        degraded: frozenset[Degraded],
+        explain: bool,
+        *degraded: Degraded,
     ) -> list[_Answer]:
         vectors = [
             self._catalogue.vector(payment, snapshot, model.card.features)
             for payment, snapshot in zip(payments, snapshots, strict=True)
         ]
-        scores = await self._score(model, vectors)
-        return [_Answer(model, vector, score, degraded) for vector, score in zip(vectors, scores, strict=True)]
+        scores = await self._score(model, vectors, explain)
+        return [
+            _Answer(model, vector, score, frozenset(degraded)) for vector, score in zip(vectors, scores, strict=True)
+        ]
 
     def _fell_back(self, model: Model, instead: Model, error: Exception, payments: int) -> None:
         broken = model.card.version
@@ -198,14 +208,15 @@ class ScorePayments:
                 "a model failed; another decides", version=broken, instead=instead.card.version, reason=repr(error)
             )
 
-    async def _score(self, model: Model, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+    async def _score(self, model: Model, vectors: Sequence[Sequence[float]], explain: bool) -> list[Scored]:
         began = time.perf_counter()
+        ask = model.score if explain else model.unexplained
         with tracer().start_as_current_span("fraud.model", attributes={"weir.fraud.payments": len(vectors)}):
             try:
                 if len(vectors) <= INLINE:
-                    answers = model.score(vectors)
+                    answers = ask(vectors)
                 else:
-                    answers = await asyncio.to_thread(model.score, vectors)
+                    answers = await asyncio.to_thread(ask, vectors)
             except ExplanationError:
                 self._inexact.add(1, {"weir.fraud.model": model.card.version})
                 raise

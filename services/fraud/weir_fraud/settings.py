@@ -20,6 +20,9 @@ class ScoringSettings(Section):
     """Calls at work; each holds a connection to PostgreSQL for a moment."""
     max_waiting: int = Field(default=256, ge=0)
     """Calls that wait for their turn; more are refused at once, which is kinder than a late answer."""
+    max_waiting_explained: int = Field(default=64, ge=0)
+    """Calls that wait; while there are more, decisions are made without their explanation, which is filled in later. Of the time that a
+    processor works for a decision it is the part that can wait. Below `max_waiting`, or it never happens."""
     features_deadline_seconds: float = Field(default=0.25, gt=0)
     """Then a caller's payment is decided without the histories. A hundred times what they take; a quarter of the whole deadline."""
     features_failures: int = Field(default=3, ge=1)

@@ -29,6 +29,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     outcome: str
     reason_codes: tuple[str, ...]
+    explanation: str
     model_version: str
     decided_at: datetime
     event_timestamp: datetime
@@ -55,6 +56,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         score=decision.score,
         outcome=decision.outcome.value,
         reason_codes=decision.reason_codes,
+        explanation="complete" if decision.is_explained else "deferred",
         model_version=decision.model_version,
         decided_at=decision.decided_at,
         event_timestamp=decision.event_timestamp,

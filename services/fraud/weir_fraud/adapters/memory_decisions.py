@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from weir_common.ids import EventId, TenantId
@@ -10,16 +11,18 @@ from weir_common.ids import EventId, TenantId
 from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.payment import Observation
-from weir_fraud.ports import PutBack, Unobserved
+from weir_fraud.ports import Deferred, PutBack, Unobserved
 
 
 class MemoryDecisions:
-    """`DecisionStore` and `UnobservedPayments`. `announced` is what the outbox would hold."""
+    """`DecisionStore`, `UnobservedPayments` and `DeferredExplanations`. `announced` is what the outbox would hold."""
 
     def __init__(self) -> None:
         self._decisions: dict[tuple[TenantId, EventId], Decision] = {}
         self._models: dict[str, Thresholds] = {}
         self.announced: list[Decision] = []
+        self._deferred: list[Deferred] = []
+        self._places = 0
         self._unobserved: dict[tuple[TenantId, EventId], Observation] = {}
 
     async def register(self, card: ModelCard) -> None:
@@ -35,6 +38,8 @@ class MemoryDecisions:
             self.announced.append(decision)
             if decision.unobserved is not None:
                 self._unobserved[key] = decision.unobserved
+            if not decision.is_explained:
+                self._wait(*key)
         return self._decisions[key]
 
     async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
@@ -71,6 +76,28 @@ class MemoryDecisions:
 
     async def waiting(self) -> int:
         return len(self._unobserved)
+
+    async def oldest(self, limit: int) -> list[Deferred]:
+        return self._deferred[:limit]
+
+    async def fill_in(self, deferred: Deferred, decision: Decision | None) -> None:
+        key = (deferred.tenant_id, deferred.event_id)
+        if decision is not None and not self._decisions[key].is_explained:
+            self._decisions[key] = replace(
+                self._decisions[key], contributions=decision.contributions, is_explained=True, announced_codes=None
+            )
+        self._deferred = [one for one in self._deferred if one != deferred]
+
+    async def put_off(self, deferred: Deferred) -> None:
+        self._deferred.remove(deferred)
+        self._wait(deferred.tenant_id, deferred.event_id)
+
+    async def deferred(self) -> int:
+        return len(self._deferred)
+
+    def _wait(self, tenant_id: TenantId, event_id: EventId) -> None:
+        self._places += 1
+        self._deferred.append(Deferred(self._places, tenant_id, event_id))
 
     async def newest(
         self, tenant_id: TenantId, since: datetime, before: tuple[datetime, EventId] | None, limit: int

@@ -24,7 +24,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
-from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability
+from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability, score_fault
 from weir_fraud.errors import ExplanationError, ModelMissing, ModelRefused, Refusal
 
 CARD: Final = "model.json"
@@ -64,6 +64,25 @@ class OnnxModel:
                 raise ExplanationError(f"{self._card.version}: {fault}")
             answers.append(scored)
         return answers
+
+    def unexplained(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
+        (fast,) = self._session.run(["margin"], {"features": rows})
+        margins = self._booster.predict(rows, raw_score=True, num_threads=1)
+        answers = []
+        for served, margin in zip(fast[:, 0].tolist(), margins.tolist(), strict=True):
+            scored = Scored(probability(served), margin, self.base, ())
+            fault = score_fault(scored)
+            if fault is not None:
+                raise ExplanationError(f"{self._card.version}: {fault}")
+            answers.append(scored)
+        return answers
+
+    @cached_property
+    def base(self) -> float:
+        """The expected margin, which is the same for every row."""
+        row = np.zeros((1, len(self._card.features)))
+        return float(self._booster.predict(row, pred_contrib=True, num_threads=1)[0, -1])
 
     def scores(self, vectors: Sequence[Sequence[float]]) -> list[float]:
         rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
@@ -140,7 +159,9 @@ def open_model(files: Mapping[str, bytes], catalogue: Catalogue) -> OnnxModel:
         booster = lightgbm.Booster(model_str=files["model.txt"].decode())
         model = OnnxModel(card, session, booster)
         # Both runtimes make their plans at the first row, for which no customer should wait; and both must agree on what they say.
-        model.score(_probes(len(card.features)))
+        probes = _probes(len(card.features))
+        model.score(probes)
+        model.unexplained(probes)
     except ExplanationError as error:
         raise ModelRefused(f"Its explanations do not hold: {error}.", Refusal.EXPLANATION) from error
     except (*_UNREADABLE, lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:

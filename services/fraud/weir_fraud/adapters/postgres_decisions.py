@@ -258,6 +258,7 @@ class PostgresDecisions:
             declined=row["payment_declined"],
             degraded=tuple(Degraded(name) for name in row["degraded"] or ()),
             least_outcome=Outcome(row["least_outcome"] or Outcome.APPROVE),
+            is_explained=len(row["contributions"]) == len(row["feature_values"]),
             announced_codes=tuple(row["reason_codes"]),
         )
 
@@ -329,7 +330,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.margin,
         decision.base,
         [contribution.value for contribution in decision.contributions],
-        [contribution.contribution for contribution in decision.contributions],
+        [contribution.contribution for contribution in decision.contributions] if decision.is_explained else [],
         list(decision.reason_codes),
         decision.model_version,
         decision.source.value,

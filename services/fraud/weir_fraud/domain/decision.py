@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -31,6 +31,7 @@ from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
 from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
+from weir_fraud.errors import ExplanationError
 
 MAX_REASONS: Final = 5
 LEAST_REASON: Final = 0.05
@@ -83,7 +84,7 @@ class Decision:
     margin: float
     base: float
     contributions: tuple[Contribution, ...]
-    """In the order of the model's inputs; with the values they are the feature snapshot."""
+    """In the order of the model's inputs; with the values they are the feature snapshot. Shares are nan while it is not explained."""
     model_version: str
     thresholds: Thresholds
     """The policy's, where it has some, else the model's."""
@@ -109,6 +110,8 @@ class Decision:
     """What was otherwise than it should be; empty: nothing."""
     least_outcome: Outcome = Outcome.APPROVE
     """What the thresholds' outcome was raised to; above approve only in degraded decisions."""
+    is_explained: bool = True
+    """Whether the contributions are there; they come later if the explanation was deferred."""
     unobserved: Observation | None = field(default=None, compare=False)
     """The payment, if the histories may not have it yet. Only while the decision is new: it is kept beside it until they do."""
     announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
@@ -128,7 +131,12 @@ class Decision:
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
-        """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
+        """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin.
+
+        None while the decision is not explained (`is_explained`), which says nothing of its reasons.
+        """
+        if not self.is_explained:
+            return ()
         shares: dict[str, tuple[ReasonCode, list[float]]] = {}
         for _, _, share, reason in self.contributions:
             known = shares.get(reason.code)
@@ -148,13 +156,28 @@ class Decision:
         return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
 
 
+def explain(decision: Decision, scored: Scored, catalogue: Catalogue) -> Decision:
+    """A decision whose explanation was deferred, with it. `ExplanationError` if the model says another thing of the snapshot now."""
+    if (scored.score, scored.margin, scored.base) != (decision.score, decision.margin, decision.base):
+        raise ExplanationError(
+            f"{decision.model_version} gave {decision.event_id} the score {decision.score!r} and gives it {scored.score!r} now"
+        )
+    names, values = [part.feature for part in decision.contributions], [part.value for part in decision.contributions]
+    return replace(
+        decision,
+        contributions=explained(catalogue, names, values, scored.contributions),
+        is_explained=True,
+        announced_codes=None,
+    )
+
+
 def explained(
     catalogue: Catalogue, names: Sequence[str], values: Sequence[float], contributions: Sequence[float]
 ) -> tuple[Contribution, ...]:
-    """Names, values and shares of the model's inputs, with the reason code of each."""
+    """Names, values and shares of the model's inputs, with the reason code of each. No shares: they are not known yet."""
     return tuple(
         Contribution(name, value, share, feature.reason if (feature := catalogue.get(name)) is not None else RETIRED)
-        for name, value, share in zip(names, values, contributions, strict=True)
+        for name, value, share in zip(names, values, contributions or (math.nan,) * len(names), strict=True)
     )
 
 
@@ -216,5 +239,6 @@ def decide(
         declined=payment.declined,
         degraded=told,
         least_outcome=least,
+        is_explained=bool(scored.contributions),
         unobserved=observation_of(payment) if without_histories else None,
     )

@@ -13,6 +13,8 @@ class Degraded(StrEnum):
     """The histories did not answer in time: the request-only model decided, on what the payment's own event says."""
     MODEL_FALLBACK = "model_fallback"
     """The model that was to decide failed on the payment: the champion before it or the release's own decided."""
+    EXPLANATION_DEFERRED = "explanation_deferred"
+    """Too many waited: it was decided without its explanation, which is filled in afterwards."""
 
 
 def in_order(found: Collection[Degraded]) -> tuple[Degraded, ...]:
