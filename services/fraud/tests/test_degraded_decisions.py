@@ -422,8 +422,9 @@ async def test_explanations_wait_for_room(
     assert await overloaded.decisions.deferred() == 2
 
 
-async def test_what_the_model_says_otherwise_now_is_not_filled_in(
-    overloaded: Overloaded, make_payment: Make, model: OnnxModel, tenant: TenantId
+@pytest.mark.parametrize("fault", [None, *FAULTS], ids=lambda fault: type(fault).__name__)
+async def test_what_the_model_says_otherwise_now_or_not_at_all_is_not_filled_in(
+    overloaded: Overloaded, make_payment: Make, model: OnnxModel, tenant: TenantId, fault: Exception | None
 ) -> None:
     made = await overloaded.decided([make_payment(after=second) for second in range(6)])
 
@@ -434,6 +435,8 @@ async def test_what_the_model_says_otherwise_now_is_not_filled_in(
             return self
 
         def score(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+            if fault is not None:
+                raise fault
             return [replace(one, margin=math.nextafter(one.margin, 9)) for one in model.score(vectors)]
 
     first, second = await overloaded.decisions.oldest(5)

@@ -14,7 +14,6 @@ from weir_common.telemetry import meter
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import explain
 from weir_fraud.domain.replay import vector_of
-from weir_fraud.errors import ExplanationError, ModelVersionMissing
 from weir_fraud.ports import DecisionStore, Deferred, DeferredExplanations, ModelVersions
 
 log = structlog.get_logger(__name__)
@@ -76,32 +75,36 @@ class ExplainLater:
         """One batch, the oldest first; whether to go on at once."""
         self._waiting = await self._deferred.deferred()
         batch = await self._deferred.oldest(BATCH) if self._waiting else []
-        well = 0
+        failed: list[Exception] = []
         for one in batch:
             if not self._has_room():
                 return False
-            well += await self._explain(one)
+            failed += [fault for fault in [await self._explain(one)] if fault is not None]
             self._waiting -= 1
+        if failed:
+            log.error("decisions cannot be explained", decisions=len(failed), reason=repr(failed[0]))
         # Whoever cannot be explained now stands at the end: not again and again without a pause.
-        return len(batch) == BATCH and well > 0
+        return len(batch) == BATCH and not failed
 
-    async def _explain(self, deferred: Deferred) -> bool:
+    async def _explain(self, deferred: Deferred) -> Exception | None:
+        """Why it could not be done."""
         decision = await self._decisions.find(deferred.tenant_id, deferred.event_id)
         if decision is None or decision.is_explained:
             await self._deferred.fill_in(deferred, None)
-            return True
+            return None
         try:
             model = await self._models.get(decision.model_version)
             (scored,) = await asyncio.to_thread(model.score, [vector_of(decision)])
             whole = explain(decision, scored, self._catalogue)
-        except (ExplanationError, ModelVersionMissing) as error:
+        except RetryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a model fails with, the others are explained
             self._explained.add(1, {"weir.fraud.explanation": "failed"})
-            log.error("a decision cannot be explained", event_id=deferred.event_id, reason=str(error))
             await self._deferred.put_off(deferred)
-            return False
+            return error
         await self._deferred.fill_in(deferred, whole)
         self._explained.add(1, {"weir.fraud.explanation": "filled"})
-        return True
+        return None
 
     def _observe(self, _: CallbackOptions) -> list[Observation]:
         return [Observation(max(0, self._waiting))]
