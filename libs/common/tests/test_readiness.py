@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from weir_common.readiness import Readiness
+from weir_common.readiness import SOON_SECONDS, Readiness
 
 
 class Part:
@@ -45,3 +47,16 @@ def test_names_are_unique() -> None:
     readiness.add("store", Part().health)
     with pytest.raises(ValueError, match="store"):
         readiness.add("store", Part().health, serves_without=True)
+
+
+async def test_what_is_served_without_does_not_keep_who_asks() -> None:
+    async def still() -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    readiness = Readiness()
+    readiness.add("cache", still, serves_without=True)
+    async with asyncio.timeout(SOON_SECONDS * 10):
+        faults = await readiness.faults()
+    assert faults == {"cache": f"no answer in {SOON_SECONDS} s"}
+    assert readiness.is_ready(faults)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when good, else what is wrong in a few words. Must not raise for an expected outage."""
+
+SOON_SECONDS: Final = 0.5
+"""Who asks whether a service is ready waits for a second or three: what it serves without must not use them up."""
 
 
 @dataclass
@@ -29,7 +34,7 @@ class Readiness:
         """What is wrong now, by check."""
         found: dict[str, str] = {"service": "draining"} if self.draining else {}
         for name, check in self.checks.items():
-            fault = await check()
+            fault = await (_soon(check) if name in self.served_without else check())
             if fault is not None:
                 found[name] = fault
         return found
@@ -37,3 +42,11 @@ class Readiness:
     def is_ready(self, faults: Mapping[str, str]) -> bool:
         """Whether it serves with these faults."""
         return not faults.keys() - self.served_without
+
+
+async def _soon(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(SOON_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer in {SOON_SECONDS} s"

@@ -63,7 +63,7 @@ from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
-from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
+from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, ModelRefused
 from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
@@ -120,10 +120,14 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         relay = OutboxRelay(pool, SCHEMA, publisher)
 
         features = ValkeyFeatures(valkey, catalogue.plan)
-        await features.load()
         # Into the same histories, without a question: imported payments of the past come by the thousand.
         past = ValkeyFeatures(valkey, ())
-        await past.load()
+        try:
+            await features.load()
+            await past.load()
+        except FeatureStoreUnavailable as error:
+            # An instance that starts meanwhile answers without them, too; the functions are brought there when they are asked for.
+            log.error("the histories do not answer", reason=str(error))
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
         registry = PostgresModels(pool, relay.wake)
         own_files = await asyncio.to_thread(read_folder, settings.model_dir)
