@@ -138,6 +138,12 @@ chaos-ingest: setup ## Kill, hold and cut off every part while clients send, on 
 		$(BIN)/weir down --purge >/dev/null; $(BIN)/weir up --links; \
 		env -u WEIR_STATE_DIR $(BIN)/python -m weir_bench.chaos $(ARGS)
 
+.PHONY: chaos-decisions
+chaos-decisions: setup ## Kill and hold what decides while shops ask for decisions, on a mesh of its own; writes .weir/chaos/decisions.json
+	@export WEIR_STATE_DIR="$(CHAOS_STATE)"; trap '$(BIN)/weir down --purge >/dev/null' EXIT; \
+		$(BIN)/weir down --purge >/dev/null; $(BIN)/weir up; \
+		env -u WEIR_STATE_DIR $(BIN)/python -m weir_bench.chaos.decisions $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: setup ## Drain one topic with faust, Quix Streams, Bytewax, FastStream and ours; writes .weir/bench/peers.json
 	@$(BIN)/python -m weir_bench.peers $(ARGS)

@@ -115,6 +115,15 @@ async def announced(mesh: Mesh, tenants: Collection[str], since: Offsets | None 
     return {tenant: Counter({id_: len(one) for id_, one in found.items()}) for tenant, found in values.items()}
 
 
+async def values_of(mesh: Mesh, topic: str, tenant: str, since: Offsets | None = None) -> dict[str, list[bytes]]:
+    """A tenant's different records of a topic by event."""
+    found: dict[str, dict[bytes, None]] = defaultdict(dict)
+    async for message in _records(mesh, topic, since):
+        if _header(message, TENANT_HEADER) == tenant:
+            found[_header(message, EVENT_ID_HEADER)][message.value] = None
+    return {id_: list(values) for id_, values in found.items()}
+
+
 async def put_aside(mesh: Mesh) -> Counter[tuple[str, str]]:
     """Records of the quarantine by the consumer that put them there and where they came from."""
     found: Counter[tuple[str, str]] = Counter()

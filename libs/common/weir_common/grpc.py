@@ -92,7 +92,7 @@ class GrpcServer:
     async def watch_health(self, stop: asyncio.Event) -> None:
         """Keep the health service equal to the readiness checks."""
         while not stop.is_set():
-            ready = not await self._readiness.faults()
+            ready = self._readiness.is_ready(await self._readiness.faults())
             await self._set_health(
                 health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
             )

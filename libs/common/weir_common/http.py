@@ -181,8 +181,9 @@ def create_app(
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
         faults = await readiness.faults()
+        ready = readiness.is_ready(faults)
         return MsgspecResponse(
-            {"status": "not ready" if faults else "ready", "faults": dict(faults)}, status_code=503 if faults else 200
+            {"status": "ready" if ready else "not ready", "faults": dict(faults)}, status_code=200 if ready else 503
         )
 
     @app.get("/metrics", include_in_schema=False)

@@ -27,7 +27,7 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.memory_features import MemoryFeatures
 from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.memory_policies import MemoryPolicies
-from weir_fraud.adapters.onnx_model import OnnxModel, load_model
+from weir_fraud.adapters.onnx_model import REQUEST_ONLY, OnnxModel, load_model, load_request_only
 from weir_fraud.domain.aggregate import Column
 from weir_fraud.domain.catalogue import Catalogue, catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
@@ -154,12 +154,20 @@ def as_many_as_are_served(catalogue: Catalogue) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def model_dir(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of every feature, on random numbers: many payments, old accounts: good; unknown values everywhere."""
-    return _trained("test-model", catalogue, tmp_path_factory.mktemp("model"))
+    folder = _trained("test-model", catalogue, tmp_path_factory.mktemp("model"))
+    of_request = catalogue_of(feature for feature in catalogue.features.values() if not feature.aggregates)
+    return _trained("test-request-only", of_request, folder, REQUEST_ONLY)
 
 
 @pytest.fixture(scope="session")
 def model(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
     return load_model(model_dir, catalogue)
+
+
+@pytest.fixture(scope="session")
+def stand_in(model_dir: Path, catalogue: Catalogue) -> OnnxModel:
+    """The model for payments whose histories are away."""
+    return load_request_only(model_dir, catalogue)
 
 
 @pytest.fixture(scope="session")
@@ -170,13 +178,12 @@ def model_as_served(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFacto
     return load_model(folder, catalogue)
 
 
-def _trained(version: str, catalogue: Catalogue, folder: Path) -> Path:
+def _trained(version: str, catalogue: Catalogue, folder: Path, prefix: str = "") -> Path:
     random = np.random.default_rng(3)
     names = catalogue.names()
     x = random.exponential(3, (4_000, len(names))).astype(np.float32)
-    risk = (
-        x[:, names.index("user_payment_count_1h")] + x[:, names.index("amount")] - x[:, names.index("account_age_days")]
-    )
+    often = x[:, names.index("user_payment_count_1h")] if "user_payment_count_1h" in names else 3
+    risk = often + x[:, names.index("amount")] - x[:, names.index("account_age_days")]
     y = (risk + random.normal(0, 2, len(x)) > 8).astype(np.int8)
     x[random.random(x.shape) < 0.1] = np.nan
     booster = fit(Part(x, y, (), ()), catalogue, seed=3)
@@ -192,7 +199,8 @@ def _trained(version: str, catalogue: Catalogue, folder: Path) -> Path:
         training={},
         metrics={},
     )
-    write(folder, {**files, "model.json": msgspec.json.encode(card)})
+    files["model.json"] = msgspec.json.encode(card)
+    write(folder, {f"{prefix}{name}": content for name, content in files.items()})
     return folder
 
 

@@ -232,6 +232,26 @@ async def test_a_tenant_keeps_a_champion_that_it_was_given(stand: Stand) -> None
     assert [await stand.decides(SHOP), await stand.decides(OTHER)] == ["a", "b"]
 
 
+async def test_when_a_model_fails_those_that_decided_before_it_are_asked(stand: Stand) -> None:
+    def instead(model: Model) -> list[str]:
+        return [one.card.version for one in stand.models.instead_of(model)]
+
+    first = stand.models.champion
+    assert instead(first) == ["own"]
+    await stand.promote("b")
+    await stand.models.look()
+    second = stand.models.champion
+    # The champion before is kept, though its stage says that it is retired.
+    assert instead(second) == ["a", "own"]
+    assert instead(first) == ["b", "own"]
+    await stand.promote("c", Stage.CHALLENGER)
+    await stand.give(SHOP, "c")
+    await stand.models.look()
+    theirs = (await stand.models([SHOP]))[SHOP]
+    assert theirs.card.version == "c"
+    assert instead(theirs) == ["b", "a", "own"]
+
+
 async def test_an_override_that_changes_while_it_is_read_is_read_again(stand: Stand) -> None:
     await stand.promote("b", Stage.CHALLENGER)
     await stand.give(SHOP, "b")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -53,7 +53,9 @@ class ActiveModels:
         self._load = load
         self._metrics = metrics
         self._monotonic = monotonic
+        self._own = own
         self._champion = own
+        self._before: Model | None = None
         self._loaded: dict[str, Model] = {own.card.version: own}
         self._shadow: Model | None = None
         self._serving: Serving | None = None
@@ -85,6 +87,14 @@ class ActiveModels:
                 model = self._champion
             answer[tenant_id] = model
         return answer
+
+    def instead_of(self, broken: Model) -> Sequence[Model]:
+        """The champion, in place of a tenant's own model; the one before it; the one that came with the release."""
+        found: dict[int, Model] = {}
+        for model in (self._champion, self._before, self._own):
+            if model is not None and model is not broken:
+                found.setdefault(id(model), model)
+        return list(found.values())
 
     async def _chosen(self, tenants: Collection[TenantId]) -> Mapping[TenantId, str | None]:
         kept = self._overrides
@@ -174,7 +184,8 @@ class ActiveModels:
         if now is not None and now is not self._champion:
             log.info("another model decides", version=now.card.version, before=self._champion.card.version)
             self._metrics.swapped()
-            self._champion = now
+            # Kept, whatever its stage is now: it decides should the new one fail.
+            self._before, self._champion = self._champion, now
         shadow = by_stage.get(Stage.SHADOW)
         self._shadow = None if shadow is None else self._loaded.get(shadow.version)
         self._anybody = any(one.overrides for one in serving.versions)

@@ -38,15 +38,18 @@ from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.object_files import open_object_files
-from weir_fraud.adapters.onnx_model import load_model, open_model, read_folder
+from weir_fraud.adapters.onnx_model import REQUEST_ONLY, load_model, load_request_only, open_model, read_folder
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_deferred import PostgresDeferred
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
+from weir_fraud.adapters.postgres_unobserved import PostgresUnobserved
 from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.ask_in_time import AskInTime
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import load_catalogue
@@ -60,16 +63,18 @@ from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
-from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
+from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, ModelRefused
+from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.load_models import LoadModel, PublishModel
 from weir_fraud.manage_models import ManageModels
 from weir_fraud.manage_policies import ManagePolicies
 from weir_fraud.model_metrics import ModelMetrics
+from weir_fraud.observe_later import ObserveLater
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.record_labels import RecordLabels
-from weir_fraud.score_payments import ScorePayments
+from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
@@ -94,6 +99,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
         catalogue = load_catalogue()
         model = await asyncio.to_thread(load_model, settings.model_dir, catalogue)
+        stand_in = await asyncio.to_thread(load_request_only, settings.model_dir, catalogue)
         model_files = await asyncio.to_thread(open_object_files, settings.models.store_uri)
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_fraud")
         await ensure_topics(settings.kafka)
@@ -114,24 +120,34 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         relay = OutboxRelay(pool, SCHEMA, publisher)
 
         features = ValkeyFeatures(valkey, catalogue.plan)
-        await features.load()
         # Into the same histories, without a question: imported payments of the past come by the thousand.
         past = ValkeyFeatures(valkey, ())
-        await past.load()
+        try:
+            await features.load()
+            await past.load()
+        except FeatureStoreUnavailable as error:
+            # An instance that starts meanwhile answers without them, too; the functions are brought there when they are asked for.
+            log.error("the histories do not answer", reason=str(error))
         decisions = PostgresDecisions(pool, catalogue, relay.wake)
         registry = PostgresModels(pool, relay.wake)
         own_files = await asyncio.to_thread(read_folder, settings.model_dir)
+        stand_in_files = await asyncio.to_thread(read_folder, settings.model_dir, REQUEST_ONLY)
         try:
             await PublishModel(model_files, registry, now)(model.card, own_files)
+            # After the other, which is the champion if there was none: it only waits there until one of its decisions is looked at again.
+            await PublishModel(model_files, registry, now)(stand_in.card, stand_in_files)
         except (ModelFilesUnavailable, ModelRefused) as error:
-            # It decides all the same, where no champion can be loaded; decisions name it.
-            log.error("the model of this release was not registered", version=model.card.version, reason=str(error))
+            # They decide all the same, where no champion can be loaded; decisions name them.
+            log.error("the models of this release were not registered", version=model.card.version, reason=str(error))
             await decisions.register(model.card)
+            await decisions.register(stand_in.card)
         model_metrics = ModelMetrics()
         load_version = LoadModel(model_files, partial(open_model, catalogue=catalogue))
         models = ActiveModels(registry, load_version, model, model_metrics)
         await models.look()
-        kept_models = RegisteredModels(ModelFolder(settings.model_dir, catalogue, model), registry, load_version)
+        kept_models = RegisteredModels(
+            ModelFolder(settings.model_dir, catalogue, model, stand_in), registry, load_version
+        )
         metrics = DecisionMetrics()
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
@@ -146,8 +162,22 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             lambda: models.shadow, tallies, catalogue, model_metrics, room=settings.models.shadow_queue
         )
         in_force = ActivePolicies(policies, conditions)
-        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow)
+        without_features = WithoutFeatures(
+            AskInTime(
+                features,
+                seconds=settings.scoring.seconds_for_features,
+                failures=settings.scoring.features_failures,
+                pause_seconds=settings.scoring.features_pause_seconds,
+            ),
+            stand_in,
+            settings.scoring.least_without_features,
+        )
+        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow, without_features)
+        observe_later = ObserveLater(PostgresUnobserved(pool), past, cases)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
+        explain_later = ExplainLater(
+            PostgresDeferred(pool), decisions, kept_models, catalogue, lambda: score_transaction.is_at_ease
+        )
         consumer = Consumer(
             service=SERVICE,
             name="score",
@@ -178,9 +208,10 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         )
         readiness = Readiness()
         readiness.add("credentials", directory.health)
-        readiness.add("features", features.health)
-        readiness.add("score", consumer.health)
-        readiness.add("labels", labels_consumer.health)
+        # Without Valkey, or behind on the stream, it still answers who waits: taken out of service it would answer nobody.
+        readiness.add("features", features.health, serves_without=True)
+        readiness.add("score", consumer.health, serves_without=True)
+        readiness.add("labels", labels_consumer.health, serves_without=True)
         readiness.add("models", models.health)
         app = create_app(
             service=SERVICE,
@@ -245,6 +276,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("outbox", relay.run),
                 BackgroundTask("models", models.run),
                 BackgroundTask("shadow", shadow.run),
+                BackgroundTask("observe later", observe_later.run),
+                BackgroundTask("explain later", explain_later.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

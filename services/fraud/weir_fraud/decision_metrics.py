@@ -24,6 +24,11 @@ class DecisionMetrics:
             description="Decisions made under a policy, by what it did to the outcome of the thresholds: kept, raised or lowered, and by "
             "what of it: deny, allow, rule, thresholds or error",
         )
+        self._degraded = meter().create_counter(
+            "weir.fraud.decisions.degraded",
+            unit="{decision}",
+            description="Decisions that were made while a part was away, by what was otherwise and by tenant",
+        )
         self._policy_errors = meter().create_counter(
             "weir.fraud.policy.errors", unit="{rule}", description="Rules that could not be evaluated on a payment"
         )
@@ -63,6 +68,8 @@ class DecisionMetrics:
                 },
             )
 
+            for one in decision.degraded:
+                self._degraded.add(1, {"weir.fraud.degraded": one.value, "weir.tenant.id": decision.tenant_id})
             if decision.policy_version != NO_POLICY:
                 self._by_policy.add(
                     1,

@@ -2,7 +2,7 @@
 
 WeirError
  ├─ RetryError
- │   ├─ FeatureStoreUnavailable    Valkey does not answer: nothing is decided
+ │   ├─ FeatureStoreUnavailable    Valkey does not answer: who waits is answered without the histories, the stream asks again
  │   ├─ DecisionStoreUnavailable   PostgreSQL does not answer: the decision is not made, ask again
  │   ├─ PolicyStoreUnavailable     PostgreSQL does not say which policy is in force: the decision is not made, ask again
  │   ├─ ModelRegistryUnavailable   PostgreSQL does not say which model is in force, or takes no change

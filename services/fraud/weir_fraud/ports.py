@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,10 +18,18 @@ from weir_fraud.domain.label import Label
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.model_stage import ModelChange, ModelVersion, Move, Override, Stage
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Known, Observed, Payment
+from weir_fraud.domain.payment import Known, Observation, Observed, Payment
 from weir_fraud.domain.policy import Draft, Entry, Policy, PolicyVersion, VersionState
 from weir_fraud.domain.policy_judgement import Bound, Condition, Facts, PolicyInForce
 from weir_fraud.domain.review_case import CaseAction, CaseState, ReviewCase, SealedNote
+
+
+class Unobserved(NamedTuple):
+    """A payment that was decided while the histories were away, and whose histories it belongs to."""
+
+    event_id: EventId
+    observation: Observation
+    digests: tuple[bytes, ...]
 
 
 class FeatureStore(Protocol):
@@ -41,12 +49,24 @@ class FeatureStore(Protocol):
         """
         ...
 
+    async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:
+        """Add payments, in order, that were decided while the histories were away. What a history has already is not added again."""
+        ...
+
     async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
         """Put what became known on the observation; False if no history has it any more."""
         ...
 
     async def history(self, tenant_id: TenantId, users: Sequence[str]) -> bytes:
         """The packed observations of these users (`Payment.user`), oldest first; for data subjects."""
+        ...
+
+
+class FeaturesInTime(Protocol):
+    """The histories for a payment that somebody waits for."""
+
+    async def __call__(self, payments: Sequence[Payment]) -> list[Snapshot] | None:
+        """As `FeatureStore.observe`; None, after a deadline or at once, if they do not answer."""
         ...
 
 
@@ -68,12 +88,20 @@ class Model(Protocol):
         """Scores with exact contributions, one a vector in the card's order. `ExplanationError` if they do not add up."""
         ...
 
+    def unexplained(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        """The same to the last bit, but for the contributions, which are empty: several times faster."""
+        ...
+
 
 class ModelsInForce(Protocol):
     """The model that decides for each tenant. `ModelRegistryUnavailable` (retry) when it is not known which one that is."""
 
     async def __call__(self, tenants: Collection[TenantId]) -> Mapping[TenantId, Model]:
         """One for each of the tenants, loaded and warm. Whoever has it may go on with it, whatever is promoted meanwhile."""
+        ...
+
+    def instead_of(self, broken: Model) -> Sequence[Model]:
+        """Which are to decide, the first that can, when this one fails: those that decided before it. Loaded and warm."""
         ...
 
 
@@ -224,6 +252,12 @@ class DecisionStore(Protocol):
         """All decisions about a person, by event id."""
         ...
 
+    async def unobserved(
+        self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
+    ) -> list[Observation]:
+        """The payments of a person that the histories do not have yet, in order of time; for data subjects."""
+        ...
+
     async def newest(
         self, tenant_id: TenantId, since: datetime, before: tuple[datetime, EventId] | None, limit: int
     ) -> list[tuple[Decision, Thresholds]]:
@@ -231,6 +265,50 @@ class DecisionStore(Protocol):
 
         Each with the thresholds of its model, which a policy may have replaced.
         """
+        ...
+
+
+PutBack = Callable[[TenantId, Sequence[Unobserved]], Awaitable[None]]
+"""Puts payments of a tenant into the histories."""
+
+
+class UnobservedPayments(Protocol):
+    """What the histories lack. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def take(self, limit: int, put_back: PutBack) -> int:
+        """Give the oldest to `put_back` and forget them; if it raises they stay. Gives how many. Of several instances one does it."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many there are, of all tenants."""
+        ...
+
+
+class Deferred(NamedTuple):
+    """A decision that waits for its explanation."""
+
+    place: int
+    tenant_id: TenantId
+    event_id: EventId
+
+
+class DeferredExplanations(Protocol):
+    """Decisions that were made without their explanation. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def oldest(self, limit: int) -> list[Deferred]:
+        """Of all tenants."""
+        ...
+
+    async def fill_in(self, deferred: Deferred, decision: Decision | None) -> None:
+        """Store contributions and reason codes of the decision, unless it has them, and forget that it waits. None: there is none any more."""
+        ...
+
+    async def put_off(self, deferred: Deferred) -> None:
+        """Behind all others: it cannot be explained now."""
+        ...
+
+    async def deferred(self) -> int:
+        """How many wait."""
         ...
 
 
@@ -296,7 +374,8 @@ class QueuedCase(NamedTuple):
     event_timestamp: datetime
     amount: Decimal | None
     currency: str | None
-    reason_codes: tuple[str, ...]
+    reason_codes: tuple[str, ...] | None
+    """None: the explanation is deferred."""
 
 
 class CaseStore(Protocol):

@@ -41,7 +41,7 @@ class ScoreTransaction:
         started = time.perf_counter()
         with tracer().start_as_current_span("fraud.score", attributes={"weir.tenant.id": payment.tenant_id}) as span:
             async with self._a_turn(seconds):
-                (made,) = await self._score([payment], source)
+                (made,) = await self._score([payment], source, explain=self._has_room())
                 decision = await self._decisions.record(made)
             span.set_attribute("weir.fraud.outcome", decision.outcome.value)
         self._metrics.took(time.perf_counter() - started, source)
@@ -67,12 +67,21 @@ class ScoreTransaction:
             "fraud.score_batch", attributes={"weir.tenant.id": tenant_id, "weir.fraud.payments": len(first)}
         ):
             async with self._a_turn(seconds):
-                made = await self._score(list(first.values()), source)
+                made = await self._score(list(first.values()), source, explain=self._has_room())
                 decisions = await self._decisions.record_all(tenant_id, made)
         self._metrics.took_batch(time.perf_counter() - started, source)
         self._metrics.made(decision for decision, ours in zip(decisions, made, strict=True) if decision is ours)
         by_event = {decision.event_id: decision for decision in decisions}
         return [by_event[payment.event_id] for payment in payments]
+
+    @property
+    def is_at_ease(self) -> bool:
+        """Whether nobody waits for a turn: then there is room for what was put off."""
+        return self._waiting == 0
+
+    def _has_room(self) -> bool:
+        """Whether there is room for explanations: the cheapest to do without, since they can be made later from what is stored."""
+        return self._waiting <= self._limits.max_waiting_explained
 
     def _refuse_what_is_too_much(self) -> None:
         if self._waiting >= self._limits.max_waiting:

@@ -8,6 +8,8 @@ from pydantic import Field
 from weir_common.privacy.settings import VaultSettings
 from weir_common.settings import PostgresSettings, Section, ServiceSettings, ValkeySettings, service_config
 
+from weir_fraud.domain.outcome import Outcome
+
 
 class ScoringSettings(Section):
     """Bounds of the scoring of single payments; the stream has its own pace."""
@@ -18,6 +20,22 @@ class ScoringSettings(Section):
     """Calls at work; each holds a connection to PostgreSQL for a moment."""
     max_waiting: int = Field(default=256, ge=0)
     """Calls that wait for their turn; more are refused at once, which is kinder than a late answer."""
+    max_waiting_explained: int = Field(default=64, ge=0)
+    """Calls that wait; while there are more, decisions are made without their explanation, which is filled in later. Of the time that a
+    processor works for a decision it is the part that can wait. Below `max_waiting`, or it never happens."""
+    features_deadline_seconds: float = Field(default=0.25, gt=0)
+    """Then a caller's payment is decided without the histories. A hundred times what they take; a quarter of the whole deadline."""
+    features_failures: int = Field(default=3, ge=1)
+    """After so many one after the other the histories are not asked any more"""
+    features_pause_seconds: float = Field(default=1.0, gt=0)
+    """for about so long (half to one and a half times); then one payment asks for all."""
+    least_without_features: Outcome = Outcome.REVIEW
+    """What the thresholds' outcome is raised to when the histories were not asked; a tenant's lists and rules may lower it."""
+
+    @property
+    def seconds_for_features(self) -> float:
+        """At most half of what there is: without them a payment is decided, too."""
+        return min(self.features_deadline_seconds, self.deadline_seconds / 2)
 
 
 class StreamSettings(Section):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -81,6 +82,14 @@ def test_a_card_that_cannot_be_read_is_refused(copy: Path, catalogue: Catalogue)
     (copy / "model.json").write_text("{}")
     with pytest.raises(ModelMissing, match="no model card"):
         load_model(copy, catalogue)
+
+
+def test_without_the_explanation_the_score_is_the_same_to_the_last_bit(model: OnnxModel) -> None:
+    random = np.random.default_rng(5)
+    rows = random.exponential(3, (50, len(model.card.features)))
+    rows[random.random(rows.shape) < 0.3] = np.nan
+    whole = [one for row in rows.tolist() for one in model.score([row])]
+    assert [replace(one, contributions=()) for one in whole] == model.unexplained(rows.tolist())
 
 
 def test_two_forms_that_disagree_are_refused_before_anybody_is_scored(model_dir: Path, catalogue: Catalogue) -> None:

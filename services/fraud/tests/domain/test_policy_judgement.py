@@ -198,3 +198,33 @@ def test_what_always_holds(
             before = rules.index(by[0]) if by else len(rules)
             if any(rules.index(one) < before for one in asked_and_failed):
                 assert verdict.outcome is not Outcome.APPROVE
+
+
+@pytest.mark.parametrize(
+    ("score", "rules", "entities", "outcome"),
+    [
+        ("approve", (), (), "review"),
+        ("review", (), (), "review"),
+        ("decline", (), (), "decline"),
+        ("approve", ("decline",), (), "decline"),
+        # What the tenant says itself counts, as it does against its thresholds.
+        ("approve", ("approve",), (), "approve"),
+        ("decline", ("approve",), (), "decline"),
+        ("approve", (), (ANN,), "approve"),
+        ("approve", (), (PHONE,), "decline"),
+    ],
+)
+def test_a_least_outcome_raises_what_the_thresholds_say(
+    score: str, rules: tuple[str, ...], entities: tuple[Entity, ...], outcome: str
+) -> None:
+    policy = in_force(*(rule("yes", action) for action in rules), allow=(entry(ANN),), deny=(entry(PHONE),))
+    verdict = policy.judge(entities, lambda: {"yes": True}, SCORES[score], OF_MODEL, AT, least=Outcome.REVIEW)
+    assert verdict.outcome == outcome
+    assert verdict.model_outcome == score
+
+
+def test_thresholds_of_the_policy_are_not_for_the_scores_of_a_model_that_stands_in() -> None:
+    policy = in_force(thresholds=Thresholds(review=0.01, decline=0.02))
+    assert policy.judge((), dict, 0.1, OF_MODEL, AT).outcome is Outcome.DECLINE
+    verdict = policy.judge((), dict, 0.1, OF_MODEL, AT, stand_in=True)
+    assert (verdict.outcome, verdict.thresholds) == (Outcome.APPROVE, OF_MODEL)

@@ -42,6 +42,20 @@ async def test_a_decision_to_review_is_a_case_and_no_other_is(edge: Any) -> None
     assert (case["label"], case["labels"]) == (None, [])
 
 
+async def test_a_case_whose_explanation_is_deferred_does_not_look_like_one_without_reasons(edge: Any) -> None:
+    explained, deferred = await edge.decided(score=0.5), await edge.decided(score=0.4, is_explained=False)
+    queue = (await edge.get(PATH)).json()["cases"]
+    assert [(one["event_id"], one["explanation"]) for one in queue] == [
+        (explained, "complete"),
+        (deferred, "deferred"),
+    ]
+    assert isinstance(queue[0]["reason_codes"], list)
+    assert queue[1]["reason_codes"] is None
+    decision = (await shown(edge, deferred))["decision"]
+    assert (decision["explanation"], decision["reasons"]) == ("deferred", None)
+    assert (await shown(edge, explained))["decision"]["explanation"] == "complete"
+
+
 async def test_a_case_from_the_queue_to_its_label(edge: Any) -> None:
     event_id = await edge.decided()
     path = f"{PATH}/{event_id}"

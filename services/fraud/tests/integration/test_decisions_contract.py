@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,12 +19,16 @@ from weir_common.postgres import tenant_transaction
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions, decided_before, record_decisions
+from weir_fraud.adapters.postgres_deferred import PostgresDeferred
+from weir_fraud.adapters.postgres_unobserved import PostgresUnobserved
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source
+from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Payment
-from weir_fraud.ports import DecisionStore
+from weir_fraud.domain.payment import Payment, observation_of, pack
+from weir_fraud.errors import FeatureStoreUnavailable
+from weir_fraud.ports import DecisionStore, Deferred, DeferredExplanations, Unobserved, UnobservedPayments
 from weir_fraud.score_payments import ScorePayments
 
 Make = Callable[..., Payment]
@@ -41,6 +46,59 @@ async def postgres(pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel) -
 def store(request: pytest.FixtureRequest) -> Any:
     """Each implementation of `DecisionStore`."""
     return MemoryDecisions() if request.param == "memory" else request.getfixturevalue("postgres")
+
+
+class OneConnection:
+    """A pool of one, which may have the turn of the running service: nobody else takes what waits meanwhile."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def acquire(self, **_: Any) -> AsyncIterator[asyncpg.Connection]:
+        yield self._connection
+
+
+@pytest.fixture
+async def waiting(store: Any, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Each implementation of `UnobservedPayments`, with the decisions of `store`."""
+    if isinstance(store, MemoryDecisions):
+        yield store
+        return
+    async with request.getfixturevalue("pool").acquire() as connection:
+        await connection.execute("SELECT pg_advisory_lock(hashtext('observe:fraud'))")
+        yield PostgresUnobserved(OneConnection(connection))  # type: ignore[arg-type]
+        await connection.execute("SELECT pg_advisory_unlock(hashtext('observe:fraud'))")
+
+
+@pytest.fixture
+async def uncommitted(
+    postgres: PostgresDecisions, pool: asyncpg.Pool, catalogue: Catalogue
+) -> AsyncIterator[tuple[PostgresDecisions, PostgresDeferred]]:
+    """Nothing is committed, so that the running service does not see what there is to do. The model is, by `postgres`."""
+    async with pool.acquire() as connection:
+        whole = connection.transaction()
+        await whole.start()
+        one: Any = OneConnection(connection)
+        yield PostgresDecisions(one, catalogue, lambda: None), PostgresDeferred(one)
+        await whole.rollback()
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+def deferring(request: pytest.FixtureRequest) -> Any:
+    """Decisions, and each implementation of `DeferredExplanations` with them."""
+    if request.param == "postgres":
+        return request.getfixturevalue("uncommitted")
+    memory = MemoryDecisions()
+    return memory, memory
+
+
+def unshared(decision: Decision) -> Decision:
+    """Comparable without the shares, which are unknown."""
+    return replace(
+        comparable(decision),
+        contributions=tuple(part._replace(contribution=0) for part in comparable(decision).contributions),
+    )
 
 
 async def decided(score: ScorePayments, payment: Payment) -> Decision:
@@ -99,6 +157,121 @@ async def test_a_batch_is_recorded_as_its_decisions_one_by_one(
     repeated = await store.record_all(tenant, made)
     assert all(map(same, repeated, recorded))
     assert await store.record_all(tenant, []) == []
+
+
+@pytest.fixture
+async def degraded(score_payments: ScorePayments, make_payment: Make) -> list[Decision]:
+    """As decisions without the histories are."""
+    made = []
+    for second in range(4):
+        payment = make_payment(after=second, device=None if second == 2 else "laptop")
+        decision = await decided(score_payments, payment)
+        made.append(
+            replace(
+                decision,
+                degraded=(Degraded.FEATURES_UNAVAILABLE,),
+                least_outcome=Outcome.REVIEW,
+                unobserved=observation_of(payment),
+            )
+        )
+    return made
+
+
+async def taken(waiting: UnobservedPayments, tenant: TenantId, limit: int = 10_000) -> list[Unobserved]:
+    """What waits, taken, as far as it is the tenant's."""
+    found: list[Unobserved] = []
+
+    async def keep(owner: TenantId, kept: Sequence[Unobserved]) -> None:
+        if owner == tenant:
+            found.extend(kept)
+
+    await waiting.take(limit, keep)
+    return found
+
+
+async def test_what_the_histories_have_missed_waits_with_its_decision(
+    store: DecisionStore, waiting: UnobservedPayments, degraded: list[Decision], tenant: TenantId
+) -> None:
+    await store.record(degraded[0])
+    await store.record_all(tenant, degraded)
+    # Of a decision that was not the first nothing is kept, and a plain one misses nothing.
+    await store.record(replace(degraded[0], unobserved=degraded[1].unobserved))
+    await store.record(replace(degraded[0], event_id=EventId(str(uuid.uuid4())), degraded=(), unobserved=None))
+    found = await store.find(tenant, degraded[1].event_id)
+    assert found is not None
+    assert same(found, degraded[1])
+    assert await waiting.waiting() >= 4
+    about = await store.unobserved(tenant, ["ann"], [])
+    assert [pack(one) for one in about] == [pack(one.unobserved) for one in degraded if one.unobserved]
+    assert await store.unobserved(tenant, ["bob"], ["ann"]) == []
+    assert await store.unobserved(TenantId("other"), ["ann"], []) == []
+    kept = await taken(waiting, tenant)
+    assert [(one.event_id, one.observation, one.digests) for one in kept] == [
+        (one.event_id, one.unobserved, one.histories) for one in degraded
+    ]
+    assert await taken(waiting, tenant) == []
+    assert await store.unobserved(tenant, ["ann"], []) == []
+
+
+async def test_what_was_not_put_back_waits_on(
+    store: DecisionStore, waiting: UnobservedPayments, degraded: list[Decision], tenant: TenantId
+) -> None:
+    await store.record_all(tenant, degraded)
+
+    async def fail(_: TenantId, __: Sequence[Unobserved]) -> None:
+        raise FeatureStoreUnavailable("away")
+
+    with pytest.raises(FeatureStoreUnavailable):
+        await waiting.take(10_000, fail)
+    assert len(await taken(waiting, tenant)) == 4
+
+
+def mine(found: Sequence[Deferred], tenant: TenantId) -> list[EventId]:
+    return [one.event_id for one in found if one.tenant_id == tenant]
+
+
+async def test_a_deferred_explanation_waits_and_is_filled_in_once(
+    deferring: tuple[DecisionStore, DeferredExplanations],
+    score_payments: ScorePayments,
+    make_payment: Make,
+    tenant: TenantId,
+) -> None:
+    store, later = deferring
+    payments = [make_payment(after=second) for second in range(3)]
+    short = await score_payments(payments, Source.GRPC, explain=False)
+    whole = await score_payments(payments, Source.GRPC)
+    await store.record(short[0])
+    await store.record_all(tenant, short)
+    await store.record(await decided(score_payments, make_payment(after=9)))
+    found = await store.find(tenant, short[1].event_id)
+    assert found is not None
+    assert not found.is_explained
+    assert unshared(found) == unshared(short[1])
+    waiting = [one for one in await later.oldest(10_000) if one.tenant_id == tenant]
+    # Those of a batch in any order.
+    assert waiting[0].event_id == short[0].event_id
+    assert {one.event_id for one in waiting} == {one.event_id for one in short}
+    whole_by_event = {one.event_id: one for one in whole}
+    first, second, third = waiting
+    assert await later.deferred() >= 3
+    await later.put_off(first)
+    waiting = [one for one in await later.oldest(10_000) if one.tenant_id == tenant]
+    assert [one.event_id for one in waiting] == [second.event_id, third.event_id, first.event_id]
+    explained = whole_by_event[second.event_id]
+    await later.fill_in(second, explained)
+    # Nobody writes over an explanation.
+    await later.fill_in(second, replace(explained, contributions=whole[0].contributions))
+    await later.fill_in(third, None)
+    assert mine(await later.oldest(10_000), tenant) == [short[0].event_id]
+    found = await store.find(tenant, second.event_id)
+    assert found is not None
+    before = next(one for one in short if one.event_id == second.event_id)
+    assert same(found, replace(before, contributions=explained.contributions, is_explained=True))
+    assert found.reason_codes == explained.reason_codes
+    untouched = await store.find(tenant, third.event_id)
+    assert untouched is not None
+    assert not untouched.is_explained
+    await later.fill_in(waiting[2], None)
 
 
 @pytest.mark.integration

@@ -12,8 +12,17 @@ from weir_common.ids import TenantId
 from weir_fraud.adapters.memory_features import MemoryFeatures
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.domain.aggregate import HOUR, Aggregate, Entity, Measure
-from weir_fraud.domain.payment import OBSERVATION_BYTES, Payment, hash48, known_user, unpack, visitor
-from weir_fraud.ports import FeatureStore
+from weir_fraud.domain.payment import (
+    OBSERVATION_BYTES,
+    Payment,
+    hash48,
+    known_user,
+    observation_of,
+    observed_of,
+    unpack,
+    visitor,
+)
+from weir_fraud.ports import FeatureStore, Unobserved
 
 Make = Callable[..., Payment]
 PLAN = (Aggregate(Entity.USER, Measure.COUNT, HOUR), Aggregate(Entity.DEVICE, Measure.COUNT, HOUR))
@@ -66,3 +75,19 @@ async def test_a_person_s_history_can_be_read(store: FeatureStore, make_payment:
     assert [row.amount for row in rows] == [10_000, 20_000, 30_000]
     assert rows[0].id == hash48("event", payments[0].event_id)
     assert await store.history(TenantId("other"), [known_user("ann")]) == b""
+
+
+async def test_what_was_missed_is_put_back_at_its_own_time_and_once(
+    store: FeatureStore, make_payment: Make, tenant: TenantId
+) -> None:
+    payments = [make_payment(after=second, device=None if second == 3 else "laptop") for second in range(60)]
+    before, missed, after = payments[0], payments[1:-1], payments[-1]
+    await store.observe([before])
+    assert await store.observe([after]) == [(2, 2)]
+    kept = [Unobserved(one.event_id, observation_of(one), observed_of(one).digests) for one in missed]
+    await store.restore(tenant, kept)
+    await store.restore(tenant, kept)
+    await store.restore(tenant, [])
+    # Asked again, a payment that was put back is the same one, and the next one sees them all.
+    assert await store.observe([missed[0]]) == [(2, 2)]
+    assert await store.observe([make_payment(after=60)]) == [(61, 60)]

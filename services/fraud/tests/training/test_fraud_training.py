@@ -13,7 +13,7 @@ from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import SCORE_TOLERANCE, ModelCard, Thresholds
 from weir_fraud.errors import ModelRefused
 from weir_fraud.training.__main__ import main
-from weir_fraud.training.artifacts import cached, is_whole, training_key, write
+from weir_fraud.training.artifacts import REQUEST_ONLY, cached, is_whole, training_key, write
 from weir_fraud.training.attacks import ATTACKS, Scene, attacks_on
 from weir_fraud.training.data import Part
 from weir_fraud.training.fit import fit, refuse_unless_equal
@@ -100,7 +100,8 @@ def files(key: str) -> dict[str, bytes]:
         training={},
         metrics={},
     )
-    return {"model.txt": b"trees", "model.json": msgspec.json.encode(card)}
+    one = {"model.txt": b"trees", "model.json": msgspec.json.encode(card)}
+    return one | {f"{REQUEST_ONLY}{name}": content for name, content in one.items()}
 
 
 def test_a_model_is_trained_once_and_again_when_its_files_are_spoilt(tmp_path: Path) -> None:
@@ -117,6 +118,8 @@ def test_a_model_is_trained_once_and_again_when_its_files_are_spoilt(tmp_path: P
     assert is_whole(cached(tmp_path, "k", make), "k")
     assert made == ["k", "k"]
     assert not is_whole(folder, "another key")
+    (folder / f"{REQUEST_ONLY}model.txt").write_bytes(b"spoilt")
+    assert not is_whole(folder, "k")
     write(tmp_path / "out", files("k"))
     assert is_whole(tmp_path / "out", "k")
 

@@ -1,7 +1,8 @@
 """Rules' expressions in CEL (cel.dev), checked against what a payment has, and evaluated by Google's runtime.
 
 What an expression sees: `score`, `amount` (double), `currency`, `country`, `billing_country`, `shipping_country`, `kind` (string, empty if
-not known), `declined` (bool), `hour` (int, UTC), and `features`, with one typed member a feature of the catalogue. An unknown number is
+not known), `declined` (bool), `hour` (int, UTC), `degraded` (list of names, empty if nothing failed), and `features`, with one typed
+member a feature of the catalogue. An unknown number is
 absent: `has(features.user_payment_sum_1h)` asks, and reading it is an error, not a zero.
 
 Work is bounded before anything is evaluated: the text's length; 32 levels of nesting (the runtime's own limit); no macros but `has`, so
@@ -49,6 +50,7 @@ class CelConditions:
             "amount": cel.Type.DOUBLE,
             "declined": cel.Type.BOOL,
             "hour": cel.Type.INT,
+            "degraded": cel.Type.List(cel.Type.STRING),
             "features": cel.Type(f"{_PACKAGE}.{_FEATURES}"),
         }
         self._environment = cel.NewEnv(pool, config=cel.NewEnvConfigFromYaml(_LIBRARY), variables=variables)

@@ -29,6 +29,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     outcome: str
     reason_codes: tuple[str, ...]
+    explanation: str
     model_version: str
     decided_at: datetime
     event_timestamp: datetime
@@ -38,6 +39,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     policy_rule: str | None
     policy_errors: tuple[str, ...]
     thresholds: Thresholds
+    degraded: tuple[str, ...]
 
 
 def decision_record(decision: Decision, traceparent: str | None) -> OutgoingRecord:
@@ -54,6 +56,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         score=decision.score,
         outcome=decision.outcome.value,
         reason_codes=decision.reason_codes,
+        explanation="complete" if decision.is_explained else "deferred",
         model_version=decision.model_version,
         decided_at=decision.decided_at,
         event_timestamp=decision.event_timestamp,
@@ -63,6 +66,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         policy_rule=decision.policy_rule,
         policy_errors=decision.policy_errors,
         thresholds=decision.thresholds,
+        degraded=decision.degraded,
     )
     return OutgoingRecord(
         topic=DECISIONS,

@@ -115,7 +115,7 @@ class MemoryCases:
             decision.event_timestamp,
             decision.amount,
             decision.currency,
-            decision.reason_codes,
+            decision.reason_codes if decision.is_explained else None,
         )
 
     def _of(self, tenant_id: TenantId) -> _Held:

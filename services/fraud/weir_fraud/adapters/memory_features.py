@@ -9,6 +9,7 @@ from weir_common.ids import EventId, TenantId
 from weir_fraud.domain.aggregate import Aggregate
 from weir_fraud.domain.history import Histories, Snapshot
 from weir_fraud.domain.payment import Known, Observed, Payment, hash48, observation_of, pack
+from weir_fraud.ports import Unobserved
 
 
 class MemoryFeatures:
@@ -37,6 +38,10 @@ class MemoryFeatures:
                 own = own._replace(label=known.label, label_at=known.at)
             answers.append(self._tenants.setdefault(payment.tenant_id, Histories(self._plan)).observe(own))
         return answers
+
+    async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:
+        for one in kept:
+            self._tenants.setdefault(tenant_id, Histories(self._plan)).observe(one.observation)
 
     async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
         histories = self._tenants.get(tenant_id)

@@ -32,11 +32,15 @@ _ORDER = (Stage.CHAMPION, Stage.CHALLENGER, Stage.SHADOW)
 class OneModel:
     """See `ModelsInForce`."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *instead: Model) -> None:
         self._model = model
+        self._instead = instead
 
     async def __call__(self, tenants: Collection[TenantId]) -> Mapping[TenantId, Model]:
         return dict.fromkeys(tenants, self._model)
+
+    def instead_of(self, broken: Model) -> Sequence[Model]:
+        return [model for model in self._instead if model is not broken]
 
 
 class MemoryModels:

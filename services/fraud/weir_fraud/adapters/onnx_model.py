@@ -24,12 +24,14 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
-from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability
+from weir_fraud.domain.model import ModelCard, Scored, explanation_fault, probability, score_fault
 from weir_fraud.errors import ExplanationError, ModelMissing, ModelRefused, Refusal
 
 CARD: Final = "model.json"
 MODELS: Final = ("model.onnx", "model.txt")
 FILES: Final = (CARD, *MODELS)
+REQUEST_ONLY: Final = "request-only-"
+"""Before the names of the files of the model that stands in when the histories are away (`training/artifacts.py`)."""
 _PROBES: Final = 30
 _UNREADABLE: Final = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException)
 
@@ -63,6 +65,25 @@ class OnnxModel:
             answers.append(scored)
         return answers
 
+    def unexplained(self, vectors: Sequence[Sequence[float]]) -> list[Scored]:
+        rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
+        (fast,) = self._session.run(["margin"], {"features": rows})
+        margins = self._booster.predict(rows, raw_score=True, num_threads=1)
+        answers = []
+        for served, margin in zip(fast[:, 0].tolist(), margins.tolist(), strict=True):
+            scored = Scored(probability(served), margin, self.base, ())
+            fault = score_fault(scored)
+            if fault is not None:
+                raise ExplanationError(f"{self._card.version}: {fault}")
+            answers.append(scored)
+        return answers
+
+    @cached_property
+    def base(self) -> float:
+        """The expected margin, which is the same for every row."""
+        row = np.zeros((1, len(self._card.features)))
+        return float(self._booster.predict(row, pred_contrib=True, num_threads=1)[0, -1])
+
     def scores(self, vectors: Sequence[Sequence[float]]) -> list[float]:
         rows = np.asarray(vectors, dtype=np.float32).astype(np.float64)
         (fast,) = self._session.run(["margin"], {"features": rows})
@@ -87,20 +108,34 @@ class OnnxModel:
         return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
 
 
-def load_model(folder: Path, catalogue: Catalogue) -> OnnxModel:
-    """The model of a folder. `ModelMissing`, with the command that makes one, if there is none or it is another release's."""
+def load_model(folder: Path, catalogue: Catalogue, prefix: str = "") -> OnnxModel:
+    """The model of a folder; with a prefix, of the files whose names begin so.
+
+    `ModelMissing`, with the command that makes one, if there is none or it is another release's.
+    """
     try:
-        return open_model(read_folder(folder), catalogue)
+        return open_model(read_folder(folder, prefix), catalogue)
     except ModelRefused as error:
         raise ModelMissing(f"The model in {folder} is refused: {error} {_remedy(folder)}") from error
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
+def load_request_only(folder: Path, catalogue: Catalogue) -> OnnxModel:
+    """The folder's model for payments without histories. `ModelMissing` as `load_model`, also if it asks for a history."""
+    model = load_model(folder, catalogue, REQUEST_ONLY)
+    asking = [name for name in model.card.features if catalogue[name].aggregates]
+    if asking:
+        raise ModelMissing(
+            f"The request-only model in {folder} asks for histories ({', '.join(asking)}). {_remedy(folder)}"
+        )
+    return model
+
+
+def read_folder(folder: Path, prefix: str = "") -> dict[str, bytes]:
     """The files of a model. `ModelMissing`, with the command that makes one."""
     try:
-        return {name: (folder / name).read_bytes() for name in FILES}
+        return {name: (folder / f"{prefix}{name}").read_bytes() for name in FILES}
     except OSError as error:
-        raise ModelMissing(f"There is no fraud model in {folder} ({error}). {_remedy(folder)}") from error
+        raise ModelMissing(f"There is no {prefix}fraud model in {folder} ({error}). {_remedy(folder)}") from error
 
 
 def open_model(files: Mapping[str, bytes], catalogue: Catalogue) -> OnnxModel:
@@ -124,7 +159,9 @@ def open_model(files: Mapping[str, bytes], catalogue: Catalogue) -> OnnxModel:
         booster = lightgbm.Booster(model_str=files["model.txt"].decode())
         model = OnnxModel(card, session, booster)
         # Both runtimes make their plans at the first row, for which no customer should wait; and both must agree on what they say.
-        model.score(_probes(len(card.features)))
+        probes = _probes(len(card.features))
+        model.score(probes)
+        model.unexplained(probes)
     except ExplanationError as error:
         raise ModelRefused(f"Its explanations do not hold: {error}.", Refusal.EXPLANATION) from error
     except (*_UNREADABLE, lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:

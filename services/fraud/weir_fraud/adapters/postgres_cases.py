@@ -107,11 +107,12 @@ class PostgresCases:
         part = "c.state = 'resolved'" if chosen.state is CaseState.RESOLVED else "c.state <> 'resolved'"
         rows = await self._fetch(
             tenant_id,
-            "SELECT page.*, d.transaction_id, d.event_timestamp, d.amount, d.currency, d.reason_codes "  # noqa: S608 - constants
+            "SELECT page.*, d.transaction_id, d.event_timestamp, d.amount, d.currency, d.reason_codes, d.is_explained "  # noqa: S608 - constants
             f"FROM (SELECT {_CASE} FROM fraud.review_case AS c "
             f"WHERE c.tenant_id = $1 AND {part} AND ($2::text IS NULL OR c.state = $2) AND ($3::text IS NULL OR c.assignee = $3) "
             f"AND c.score >= $4 AND {seek} ORDER BY c.{by}, c.event_id LIMIT $7) AS page "
-            "CROSS JOIN LATERAL (SELECT o.transaction_id, o.event_timestamp, o.amount, o.currency, o.reason_codes "
+            "CROSS JOIN LATERAL (SELECT o.transaction_id, o.event_timestamp, o.amount, o.currency, o.reason_codes, "
+            "cardinality(o.contributions) = cardinality(o.feature_values) AS is_explained "
             "FROM fraud.decision AS o WHERE o.tenant_id = $1 AND o.event_id = page.event_id LIMIT 1) AS d "
             f"ORDER BY page.{shown_by}, page.event_id",
             None if chosen.state is None else chosen.state.value,
@@ -128,7 +129,7 @@ class PostgresCases:
                 row["event_timestamp"],
                 row["amount"],
                 row["currency"],
-                tuple(row["reason_codes"]),
+                tuple(row["reason_codes"]) if row["is_explained"] else None,
             )
             for row in rows
         ]

@@ -20,9 +20,19 @@ from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.postgres_faults import AWAY
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, explained
+from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Observed, PaymentKind, hash48, microseconds
+from weir_fraud.domain.payment import (
+    Observation,
+    Observed,
+    PaymentKind,
+    hash48,
+    microseconds,
+    moment_of,
+    pack,
+    unpack,
+)
 from weir_fraud.errors import DecisionStoreUnavailable
 
 SCHEMA: Final = "fraud"
@@ -36,7 +46,7 @@ _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
     "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency, "
     "policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country, shipping_country, "
-    "payment_declined, histories"
+    "payment_declined, histories, degraded, least_outcome"
 )
 _SELECT: Final = (
     f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, "  # noqa: S608 - constants
@@ -50,7 +60,7 @@ _SELECT_EACH: Final = (
 
 # One statement and so one transaction and one round trip. Only decisions that are ours are announced; their order is that of the batch.
 _RECORD_ALL: Final = """
-    WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions($1)),
+    WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions($1, $8, $9, $10)),
     announced AS (
         INSERT INTO fraud.outbox (topic, key, value, headers, "partition")
         SELECT topic, key, value, headers::jsonb, "partition"
@@ -97,9 +107,10 @@ class PostgresDecisions:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 made = await connection.fetchval(
-                    "SELECT fraud.record_decision($1, $2, $3, $4, $5, $6)",
+                    "SELECT fraud.record_decision($1, $2, $3, $4, $5, $6, $7, $8)",
                     _row(decision),
                     *outbox_row(decision_record(decision, traceparent_of())),
+                    *_unobserved(decision),
                 )
         except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
@@ -121,9 +132,15 @@ class PostgresDecisions:
             rows.append(_row(decision))
             records.append(decision_record(decision, traceparent))
         events = [row[1] for row in rows]
+        unobserved = [decision for decision in decisions if decision.unobserved is not None]
+        kept = (
+            [UUID(decision.event_id) for decision in unobserved],
+            [_unobserved(decision)[0] for decision in unobserved],
+            [_unobserved(decision)[1] for decision in unobserved],
+        )
         try:
             async with self._pool.acquire(timeout=5) as connection:
-                stored = await connection.fetch(_RECORD_ALL, rows, *outbox_columns(records), events)
+                stored = await connection.fetch(_RECORD_ALL, rows, *outbox_columns(records), events, *kept)
         except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
         made = {row["event_id"] for row in stored}
@@ -166,6 +183,23 @@ class PostgresDecisions:
             if len(rows) < _PAGE:
                 return
             last = rows[-1]["event_id"]
+
+    async def unobserved(
+        self, tenant_id: TenantId, user_ids: Sequence[str], anonymous_ids: Sequence[str]
+    ) -> list[Observation]:
+        try:
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                rows = await connection.fetch(
+                    "SELECT u.observation FROM fraud.unobserved_payment AS u JOIN fraud.decision AS d USING (tenant_id, event_id) "
+                    "WHERE u.tenant_id = $1 AND (d.user_id = ANY($2::text[]) OR d.anonymous_id = ANY($3::text[])) "
+                    "ORDER BY d.event_timestamp, d.event_id",
+                    tenant_id,
+                    list(user_ids),
+                    list(anonymous_ids),
+                )
+        except AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
+        return [unpack(row["observation"]) for row in rows]
 
     async def newest(
         self, tenant_id: TenantId, since: datetime, before: tuple[datetime, EventId] | None, limit: int
@@ -213,7 +247,7 @@ class PostgresDecisions:
             thresholds=_thresholds(row),
             source=Source(row["source"]),
             latency=row["latency"],
-            histories=_digests(row["histories"]),
+            histories=digests_of(row["histories"]),
             policy_version=row["policy_version"],
             model_outcome=Outcome(row["model_outcome"] or row["outcome"]),
             policy_rule=row["policy_rule"],
@@ -222,6 +256,9 @@ class PostgresDecisions:
             billing_country=row["billing_country"],
             shipping_country=row["shipping_country"],
             declined=row["payment_declined"],
+            degraded=tuple(Degraded(name) for name in row["degraded"] or ()),
+            least_outcome=Outcome(row["least_outcome"] or Outcome.APPROVE),
+            is_explained=len(row["contributions"]) == len(row["feature_values"]),
             announced_codes=tuple(row["reason_codes"]),
         )
 
@@ -254,7 +291,7 @@ async def histories_of(connection: Connection, tenant_id: TenantId, event_id: Ev
         tenant_id,
         UUID(event_id),
     )
-    digests = () if row is None else _digests(row["histories"])
+    digests = () if row is None else digests_of(row["histories"])
     if row is None or not digests:
         return None
     return Observed(microseconds(row["event_timestamp"]), hash48("event", event_id), digests)
@@ -268,7 +305,7 @@ async def record_decisions(connection: Connection, decisions: Sequence[Decision]
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
 
-def _digests(packed: bytes | None) -> tuple[bytes, ...]:
+def digests_of(packed: bytes | None) -> tuple[bytes, ...]:
     cut = (
         (packed[start : start + len(_NOBODY)] for start in range(0, len(packed or b""), len(_NOBODY))) if packed else ()
     )
@@ -293,7 +330,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.margin,
         decision.base,
         [contribution.value for contribution in decision.contributions],
-        [contribution.contribution for contribution in decision.contributions],
+        [contribution.contribution for contribution in decision.contributions] if decision.is_explained else [],
         list(decision.reason_codes),
         decision.model_version,
         decision.source.value,
@@ -309,4 +346,11 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.shipping_country,
         decision.declined,
         b"".join(digest or _NOBODY for digest in decision.histories) or None,
+        list(decision.degraded) or None,
+        None if decision.least_outcome is Outcome.APPROVE else decision.least_outcome.value,
     )
+
+
+def _unobserved(decision: Decision) -> tuple[bytes | None, datetime | None]:
+    own = decision.unobserved
+    return (None, None) if own is None else (pack(own), moment_of(own.received_at))

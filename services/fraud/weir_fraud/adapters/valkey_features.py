@@ -26,6 +26,7 @@ from weir_fraud.domain.payment import (
     pack,
 )
 from weir_fraud.errors import FeatureStoreUnavailable
+from weir_fraud.ports import Unobserved
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,13 @@ class ValkeyFeatures:
         if not self._answer.size:
             return [()] * len(payments)
         return list(self._answer.iter_unpack(b"".join(answers)))
+
+    async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:
+        chunks = [
+            self._restore_call(tenant_id, kept[start : start + _REPLAYED]) for start in range(0, len(kept), _REPLAYED)
+        ]
+        if chunks:
+            await self._asked(lambda: self._replay(chunks))
 
     async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
         at = _LABELLED.pack(observed.at, observed.id.to_bytes(6, "little"))
@@ -177,6 +185,14 @@ class ValkeyFeatures:
             nobody = f"fraud:{{{payment.tenant_id}}}:{LAYOUT}"
             keys += [key or nobody for key in _history_keys(payment.tenant_id, observed_of(payment).digests)]
             arguments += [pack(own), forget_before(own)]
+        return len(keys), [*keys, *arguments]
+
+    def _restore_call(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> tuple[int, list[Any]]:
+        nobody = f"fraud:{{{tenant_id}}}:{LAYOUT}"
+        keys = [key or nobody for one in kept for key in _history_keys(tenant_id, one.digests)]
+        arguments: list[Any] = [self._history_ttl]
+        for one in kept:
+            arguments += [pack(one.observation), forget_before(one.observation)]
         return len(keys), [*keys, *arguments]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -14,13 +14,24 @@ from typing import Final, NamedTuple
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.degradation import Degraded, in_order
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
-from weir_fraud.domain.payment import Observed, Payment, PaymentKind, hash48, microseconds, observed_of
+from weir_fraud.domain.payment import (
+    Observation,
+    Observed,
+    Payment,
+    PaymentKind,
+    hash48,
+    microseconds,
+    observation_of,
+    observed_of,
+)
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
 from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
+from weir_fraud.errors import ExplanationError
 
 MAX_REASONS: Final = 5
 LEAST_REASON: Final = 0.05
@@ -73,7 +84,7 @@ class Decision:
     margin: float
     base: float
     contributions: tuple[Contribution, ...]
-    """In the order of the model's inputs; with the values they are the feature snapshot."""
+    """In the order of the model's inputs; with the values they are the feature snapshot. Shares are nan while it is not explained."""
     model_version: str
     thresholds: Thresholds
     """The policy's, where it has some, else the model's."""
@@ -95,6 +106,14 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+    degraded: tuple[Degraded, ...] = ()
+    """What was otherwise than it should be; empty: nothing."""
+    least_outcome: Outcome = Outcome.APPROVE
+    """What the thresholds' outcome was raised to; above approve only in degraded decisions."""
+    is_explained: bool = True
+    """Whether the contributions are there; they come later if the explanation was deferred."""
+    unobserved: Observation | None = field(default=None, compare=False)
+    """The payment, if the histories may not have it yet. Only while the decision is new: it is kept beside it until they do."""
     announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
     """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
@@ -105,9 +124,19 @@ class Decision:
             return None
         return Observed(microseconds(self.event_timestamp), hash48("event", self.event_id), self.histories)
 
+    @property
+    def by_stand_in(self) -> bool:
+        """Whether the request-only model stood in for the tenant's own: thresholds of the policy were not chosen for its scores."""
+        return Degraded.FEATURES_UNAVAILABLE in self.degraded
+
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
-        """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin."""
+        """Every reason code with its share, the ones that raise the risk most first; they sum with `base` to the margin.
+
+        None while the decision is not explained (`is_explained`), which says nothing of its reasons.
+        """
+        if not self.is_explained:
+            return ()
         shares: dict[str, tuple[ReasonCode, list[float]]] = {}
         for _, _, share, reason in self.contributions:
             known = shares.get(reason.code)
@@ -127,13 +156,28 @@ class Decision:
         return tuple(reason.reason.code for reason in self.reasons[:MAX_REASONS] if reason.contribution >= LEAST_REASON)
 
 
+def explain(decision: Decision, scored: Scored, catalogue: Catalogue) -> Decision:
+    """A decision whose explanation was deferred, with it. `ExplanationError` if the model says another thing of the snapshot now."""
+    if (scored.score, scored.margin, scored.base) != (decision.score, decision.margin, decision.base):
+        raise ExplanationError(
+            f"{decision.model_version} gave {decision.event_id} the score {decision.score!r} and gives it {scored.score!r} now"
+        )
+    names, values = [part.feature for part in decision.contributions], [part.value for part in decision.contributions]
+    return replace(
+        decision,
+        contributions=explained(catalogue, names, values, scored.contributions),
+        is_explained=True,
+        announced_codes=None,
+    )
+
+
 def explained(
     catalogue: Catalogue, names: Sequence[str], values: Sequence[float], contributions: Sequence[float]
 ) -> tuple[Contribution, ...]:
-    """Names, values and shares of the model's inputs, with the reason code of each."""
+    """Names, values and shares of the model's inputs, with the reason code of each. No shares: they are not known yet."""
     return tuple(
         Contribution(name, value, share, feature.reason if (feature := catalogue.get(name)) is not None else RETIRED)
-        for name, value, share in zip(names, values, contributions, strict=True)
+        for name, value, share in zip(names, values, contributions or (math.nan,) * len(names), strict=True)
     )
 
 
@@ -148,14 +192,20 @@ def decide(
     latency: timedelta,
     source: Source,
     policy: PolicyInForce,
+    degraded: Collection[Degraded] = (),
+    least: Outcome = Outcome.APPROVE,
 ) -> Decision:
-    """The decision of one model and one policy on one payment."""
+    """The decision of one model and one policy on one payment. `least`: what the thresholds' outcome is raised to."""
+    told = in_order(degraded)
+    without_histories = Degraded.FEATURES_UNAVAILABLE in told
     verdict = policy.judge(
         entities_of(payment),
-        lambda: facts_of(payment, scored.score, card.features, vector),
+        lambda: facts_of(payment, scored.score, card.features, vector, told),
         scored.score,
         card.thresholds,
         decided_at,
+        least=least,
+        stand_in=without_histories,
     )
     return Decision(
         tenant_id=payment.tenant_id,
@@ -187,4 +237,8 @@ def decide(
         billing_country=payment.billing_country,
         shipping_country=payment.shipping_country,
         declined=payment.declined,
+        degraded=told,
+        least_outcome=least,
+        is_explained=bool(scored.contributions),
+        unobserved=observation_of(payment) if without_histories else None,
     )

@@ -51,6 +51,7 @@ class Scored:
     margin: float
     base: float
     contributions: tuple[float, ...]
+    """Empty: not explained."""
 
 
 def explanation_fault(scored: Scored) -> str | None:
@@ -60,6 +61,11 @@ def explanation_fault(scored: Scored) -> str | None:
     # Written so that nan is a fault, too.
     if not error <= ADDITIVITY_TOLERANCE * max(1.0, abs(scored.margin)):
         return f"contributions add up to {total!r}, the margin is {scored.margin!r}"
+    return score_fault(scored)
+
+
+def score_fault(scored: Scored) -> str | None:
+    """None when the margin agrees with the score; else what is wrong."""
     expected = probability(scored.margin)
     if not abs(expected - scored.score) <= SCORE_TOLERANCE:
         return f"the score is {scored.score!r}, the margin gives {expected!r}"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.payment import Payment, PaymentKind
 from weir_fraud.domain.policy_judgement import Facts
 
@@ -15,7 +16,9 @@ TEXTS: Final = ("currency", "country", "billing_country", "shipping_country", "k
 """Texts; `""` where the payment does not say."""
 
 
-def facts_of(payment: Payment, score: float, names: Sequence[str], vector: Sequence[float]) -> Facts:
+def facts_of(
+    payment: Payment, score: float, names: Sequence[str], vector: Sequence[float], degraded: Sequence[Degraded] = ()
+) -> Facts:
     """Of a payment that is being decided."""
     return _facts(
         score=score,
@@ -24,6 +27,7 @@ def facts_of(payment: Payment, score: float, names: Sequence[str], vector: Seque
         kind=payment.kind,
         at=payment.at,
         features=dict(zip(names, vector, strict=True)),
+        degraded=degraded,
     ) | {
         "country": payment.country or "",
         "billing_country": payment.billing_country or "",
@@ -40,9 +44,10 @@ def facts_without_place(
     kind: PaymentKind,
     at: datetime,
     features: Mapping[str, float],
+    degraded: Sequence[Degraded],
 ) -> dict[str, object]:
     """Of a decision that was stored before its countries and its payment's fate were: these are absent, not empty."""
-    return _facts(score=score, amount=amount, currency=currency, kind=kind, at=at, features=features)
+    return _facts(score=score, amount=amount, currency=currency, kind=kind, at=at, features=features, degraded=degraded)
 
 
 def _facts(
@@ -53,12 +58,14 @@ def _facts(
     kind: PaymentKind,
     at: datetime,
     features: Mapping[str, float],
+    degraded: Sequence[Degraded],
 ) -> dict[str, object]:
     facts: dict[str, object] = {
         "score": score,
         "currency": currency or "",
         "kind": kind.value,
         "hour": at.astimezone(UTC).hour,
+        "degraded": [one.value for one in degraded],
         "features": {name: value for name, value in features.items() if not math.isnan(value)},
     }
     if amount is not None:

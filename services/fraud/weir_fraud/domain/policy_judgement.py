@@ -4,7 +4,8 @@
 2. allow list: approve, whatever the score;
 3. the enabled rules in their order, the first that matches: `decline` and `review` never let more through than the thresholds do,
    `approve` lowers a review, and a decline only if it says `override`;
-4. the thresholds: the policy's, else the model's.
+4. the thresholds: the policy's, else the model's. What they say is raised to the least outcome of a degraded decision, which a list or rule
+   may lower as it may lower theirs.
 
 A rule that cannot be evaluated has not matched, and is named in the verdict. If it would have declined or asked for a review, the outcome
 is a review at least: what nobody could tell is looked at by a person. It never raises.
@@ -70,19 +71,26 @@ class PolicyInForce:
         score: float,
         of_model: Thresholds,
         at: datetime,
+        *,
+        least: Outcome = Outcome.APPROVE,
+        stand_in: bool = False,
     ) -> Verdict:
-        """`at` is the time of the decision, by which entries expire. `facts` is asked only if there are rules to look at."""
-        thresholds = self.policy.thresholds or of_model
+        """`at` is the time of the decision, by which entries expire. `facts` is asked only if there are rules to look at.
+
+        `least`: of what the thresholds say. `stand_in`: the score is of a model that the policy's thresholds were not chosen for.
+        """
+        thresholds = of_model if stand_in else self.policy.thresholds or of_model
         by_score = outcome_of(score, thresholds)
+        at_least = severer(by_score, least)
         listed = self._listed(entities, at)
         if listed is not None:
             kind, entity = listed
             outcome = Outcome.DECLINE if kind is ListKind.DENY else Outcome.APPROVE
             return Verdict(outcome, by_score, thresholds, self.version, f"{kind.value}:{entity.kind.value}")
         if not self._rules:
-            return Verdict(by_score, by_score, thresholds, self.version)
+            return Verdict(at_least, by_score, thresholds, self.version)
         matched, failed = self._first_match(facts)
-        outcome = by_score if matched is None else _after(matched, by_score)
+        outcome = at_least if matched is None else _after(matched, at_least)
         if any(rule.action is not Outcome.APPROVE for rule in failed):
             outcome = severer(outcome, Outcome.REVIEW)
         return Verdict(
@@ -119,10 +127,10 @@ class PolicyInForce:
         return None, failed
 
 
-def _after(rule: Rule, by_score: Outcome) -> Outcome:
+def _after(rule: Rule, before: Outcome) -> Outcome:
     if rule.action is not Outcome.APPROVE:
-        return severer(rule.action, by_score)
-    return by_score if by_score is Outcome.DECLINE and not rule.override else Outcome.APPROVE
+        return severer(rule.action, before)
+    return before if before is Outcome.DECLINE and not rule.override else Outcome.APPROVE
 
 
 def _by_entity(entries: Sequence[Entry]) -> dict[Entity, Entry]:

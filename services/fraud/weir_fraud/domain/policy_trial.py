@@ -55,6 +55,8 @@ class PolicyTrial:
             decision.score,
             of_model,
             decision.decided_at,
+            least=decision.least_outcome,
+            stand_in=decision.by_stand_in,
         )
         self.evaluated += 1
         self.without_facts += decision.declined is None
@@ -105,6 +107,7 @@ def facts_of_decision(decision: Decision) -> Facts:
         kind=decision.kind,
         at=decision.event_timestamp,
         features={part.feature: part.value for part in decision.contributions},
+        degraded=decision.degraded,
     )
     if decision.declined is not None:
         facts |= {

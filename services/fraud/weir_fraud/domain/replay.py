@@ -66,6 +66,8 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         scored.score,
         card.thresholds,
         decision.decided_at,
+        least=decision.least_outcome,
+        stand_in=decision.by_stand_in,
     )
     again = replace(
         decision,
@@ -82,6 +84,9 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         policy_errors=verdict.errors,
         announced_codes=None,
     )
+    if not decision.is_explained:
+        # As far as it goes by now: of its explanation nothing was said.
+        again = replace(again, contributions=decision.contributions)
     return Replay(decision, canonical(decision), canonical(again), tuple(entity.kind.value for entity in unknown))
 
 
@@ -96,9 +101,13 @@ def canonical(decision: Decision) -> bytes:
             "features": {
                 part.feature: None if math.isnan(part.value) else part.value for part in decision.contributions
             },
-            "contributions": {part.feature: part.contribution for part in decision.contributions},
-            "reason_codes": decision.reason_codes,
+            "contributions": {part.feature: part.contribution for part in decision.contributions}
+            if decision.is_explained
+            else None,
+            "reason_codes": decision.reason_codes if decision.is_explained else None,
             "outcome": decision.outcome.value,
+            "degraded": decision.degraded,
+            "least_outcome": decision.least_outcome.value,
             "model_outcome": decision.model_outcome.value,
             "model_version": decision.model_version,
             "thresholds": decision.thresholds,

@@ -60,6 +60,7 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
     "transaction_id": "cart_uuid",
     "outcome": "review",
     "score": 0.2109,
+    "explanation": "complete",
     "reason_codes": ["AMOUNT_ABOVE_HISTORY", "NEW_DEVICE"],
     "reasons": [
         {
@@ -99,6 +100,7 @@ DECISION_EXAMPLE: Final[dict[str, Any]] = {
     "policy_version": 3,
     "policy_rule": None,
     "policy_errors": [],
+    "degraded": [],
     "event_timestamp": "2026-11-25T10:30:00.123456Z",
     "decided_at": "2026-11-25T10:30:00.131000Z",
     "latency_seconds": 0.0031,
@@ -135,16 +137,27 @@ def counterfactual_document(flips: Sequence[Flip]) -> list[dict[str, Any]]:
     ]
 
 
+def explanation_of(is_explained: bool) -> str:
+    """`deferred`: the reasons are not known yet, which is another thing than that there are none."""
+    return "complete" if is_explained else "deferred"
+
+
 def decision_document(decision: Decision) -> dict[str, Any]:
-    """`base_value` and all contributions add up to `margin`, and so do `base_value` and all reasons."""
+    """`base_value` and all contributions add up to `margin`, and so do `base_value` and all reasons.
+
+    While the explanation is deferred codes, reasons and each feature's contribution are null.
+    """
     return {
         "tenant_id": decision.tenant_id,
         "event_id": decision.event_id,
         "transaction_id": decision.transaction_id,
         "outcome": decision.outcome.value,
         "score": decision.score,
-        "reason_codes": decision.reason_codes,
-        "reasons": [
+        "explanation": explanation_of(decision.is_explained),
+        "reason_codes": decision.reason_codes if decision.is_explained else None,
+        "reasons": None
+        if not decision.is_explained
+        else [
             {
                 "code": reason.reason.code,
                 "text": reason.reason.text,
@@ -159,7 +172,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
             {
                 "feature": contribution.feature,
                 "value": None if math.isnan(contribution.value) else contribution.value,
-                "contribution": contribution.contribution,
+                "contribution": contribution.contribution if decision.is_explained else None,
                 "reason_code": contribution.reason.code,
             }
             for contribution in decision.contributions
@@ -170,6 +183,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "policy_version": decision.policy_version,
         "policy_rule": decision.policy_rule,
         "policy_errors": decision.policy_errors,
+        "degraded": decision.degraded,
         "event_timestamp": decision.event_timestamp,
         "decided_at": decision.decided_at,
         "latency_seconds": decision.latency.total_seconds(),

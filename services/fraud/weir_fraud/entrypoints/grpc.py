@@ -177,15 +177,20 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         policy_version=decision.policy_version,
         policy_rule=decision.policy_rule,
         policy_errors=decision.policy_errors,
+        degraded=[one.value for one in decision.degraded],
+        explanation=fraud_pb2.EXPLANATION_COMPLETE if decision.is_explained else fraud_pb2.EXPLANATION_DEFERRED,
     )
     # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
     add_reason = message.reasons.add
     for reason, share in decision.reasons:
         add_reason(code=reason.code, text=reason.text, shopper_text=reason.shopper_text, contribution=share)
     add_contribution = message.contributions.add
-    for feature, value, share, reason in decision.contributions:
+    for feature, value, share, reason in decision.contributions if decision.is_explained else ():
         add_contribution(
-            feature=feature, value=None if value != value else value, contribution=share, reason_code=reason.code
+            feature=feature,
+            value=None if value != value else value,
+            contribution=share,
+            reason_code=reason.code,
         )
     message.event_time.FromDatetime(decision.event_timestamp)
     message.decided_time.FromDatetime(decision.decided_at)

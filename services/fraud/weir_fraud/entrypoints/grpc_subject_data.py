@@ -20,6 +20,7 @@ from weir_fraud.domain.payment import (
     OBSERVATION_BYTES,
     known_user,
     moment_of,
+    pack,
     unpack,
     visitor,
 )
@@ -95,6 +96,9 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             packed = history[start : start + OBSERVATION_BYTES]
             records += 1
             yield _record(HISTORY, packed[:14].hex(), _observed(packed))
+        for waiting in await self._decisions.unobserved(tenant_id, user_ids, anonymous_ids):
+            records += 1
+            yield _record(HISTORY, pack(waiting)[:14].hex(), _observed(pack(waiting)))
         for version, state, which, entry in await self._policies.entries_of_subject(
             tenant_id, [*dict.fromkeys([*user_ids, *anonymous_ids])]
         ):

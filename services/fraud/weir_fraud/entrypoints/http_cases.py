@@ -30,6 +30,7 @@ from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.review_case import CaseAction, CaseState, Resolution, ReviewCase
 from weir_fraud.entrypoints.case_version import SeenVersion, entity_tag
+from weir_fraud.entrypoints.documents import explanation_of
 from weir_fraud.entrypoints.http_feedback import labels_document
 from weir_fraud.entrypoints.tenant_asked import enter
 from weir_fraud.ports import CaseStore, DecisionStore, LabelStore, Notes, QueuedCase, QueueFilter, QueueOrder
@@ -270,6 +271,7 @@ def _queued(one: QueuedCase) -> dict[str, Any]:
         "event_timestamp": one.event_timestamp,
         "amount": one.amount,
         "currency": one.currency,
+        "explanation": explanation_of(one.reason_codes is not None),
         "reason_codes": one.reason_codes,
     }
 
@@ -287,7 +289,10 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "anonymous_id": decision.anonymous_id,
         "score": decision.score,
         "thresholds": decision.thresholds,
-        "reasons": [
+        "explanation": explanation_of(decision.is_explained),
+        "reasons": None
+        if not decision.is_explained
+        else [
             {
                 "code": reason.reason.code,
                 "text": reason.reason.text,

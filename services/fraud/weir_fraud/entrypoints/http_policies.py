@@ -134,7 +134,8 @@ def policies_router(store: PolicyStore, manage: ManagePolicies, attempt: TryPoli
         review, and a decline only with `override`.
 
         Rules are CEL over `score`, `amount` (double), `currency`, `country`, `billing_country`, `shipping_country`, `kind` (string),
-        `declined` (bool), `hour` (int, UTC) and `features` (see the model's), without loops and regular expressions. An unknown number is
+        `declined` (bool), `hour` (int, UTC), `degraded` (list of names, see the decision) and `features` (see the model's), without loops
+        and regular expressions. An unknown number is
         absent: ask `has(features.x)` first. A rule that cannot be evaluated has not matched; if it would decline or review, the
         outcome is a review at least.
 

@@ -47,7 +47,12 @@ def inference_operation() -> dict[str, Any]:
             "up to `margin`, whose logistic is `score`.\n\n"
             'The body is `{"event": {…}}` with one event of schema 2.1, type `transaction`, subtype `purchase`, '
             "`payment_attempted` or `payment_declined` (a bare event is taken, too). The decision is stored and announced; asked "
-            "again for the same event, here, over gRPC or by the event arriving on the stream, it is the same."
+            "again for the same event, here, over gRPC or by the event arriving on the stream, it is the same.\n\n"
+            "When a part fails it is decided all the same and `degraded` says how: `features_unavailable`, the histories did not answer, "
+            "a model of what the event itself says decided, and the outcome is a review at least unless the tenant's own policy "
+            "says otherwise; `model_fallback`, the model failed on the payment and one that decided before it stood in; "
+            "`explanation_deferred`, too many waited: while `explanation` is `deferred`, codes, reasons and contributions are null, and "
+            "`GET /api/v2/ml/decisions/{event_id}` has them some seconds later."
         ),
         "operationId": "post_inference",
         "requestBody": {

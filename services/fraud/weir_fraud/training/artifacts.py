@@ -17,6 +17,8 @@ from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 
 CARD: Final = "model.json"
+REQUEST_ONLY: Final = "request-only-"
+"""Before the names of the files of the model that stands in when the histories are away."""
 _LIBRARIES: Final = ("lightgbm", "numpy", "onnx", "onnxruntime")
 
 
@@ -50,20 +52,28 @@ def cached(cache: Path, key: str, make: Callable[[], Mapping[str, bytes]]) -> Pa
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put files into a folder, each at once, the card last: a card is never beside files that are not its own."""
+    """Put files into a folder, each at once, the cards last: a card is never beside files that are not its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sorted(files, key=lambda name: name == CARD):
+    for name in sorted(files, key=lambda name: name.endswith(CARD)):
         draft = folder / f".{name}-{os.getpid()}"
         draft.write_bytes(files[name])
         draft.replace(folder / name)
 
 
 def is_whole(folder: Path, key: str) -> bool:
-    """Whether the folder has the model of `key`, with files that match their hashes."""
+    """Whether the folder has both models of `key`, with files that match their hashes."""
     try:
-        card = msgspec.json.decode((folder / CARD).read_bytes(), type=ModelCard)
-        return card.key == key and all(
-            sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in card.files.items()
+        cards = {
+            prefix: msgspec.json.decode((folder / f"{prefix}{CARD}").read_bytes(), type=ModelCard)
+            for prefix in ("", REQUEST_ONLY)
+        }
+        return all(
+            card.key == key
+            and all(
+                sha256((folder / f"{prefix}{name}").read_bytes()).hexdigest() == digest
+                for name, digest in card.files.items()
+            )
+            for prefix, card in cards.items()
         )
     except (OSError, msgspec.DecodeError):
         return False

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from weir_fraud.domain.catalogue import catalogue_of, load_catalogue
+from weir_fraud.domain.catalogue import Catalogue, catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
-from weir_fraud.training.artifacts import CARD, library_versions
-from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, generate, tells, training_set
+from weir_fraud.training.artifacts import CARD, REQUEST_ONLY, library_versions
+from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, TrainingSet, generate, tells, training_set
 from weir_fraud.training.fit import PARAMETERS, TREES, fit, refuse_unless_equal, scores_of, version_of
 from weir_fraud.training.metrics import report, thresholds_for
 from weir_fraud.training.onnx_form import onnx_form
@@ -25,7 +25,8 @@ HONEST_DECLINED: Final = 0.0005
 
 
 def train(seed: int, key: str, say: Callable[[str], None]) -> Mapping[str, bytes]:
-    """`model.onnx`, `model.txt` and `model.json`; the same seed gives the same bytes. `ModelRefused` if it must not be used."""
+    """The files of the model, `model.onnx`, `model.txt` and `model.json`, and with the prefix `REQUEST_ONLY` those of the one that does
+    without histories; the same seed gives the same bytes. `ModelRefused` if one must not be used."""
     catalogue = load_catalogue()
     payments = generate(seed)
     say(f"{len(payments)} payments of {DAYS} days made")
@@ -33,8 +34,19 @@ def train(seed: int, key: str, say: Callable[[str], None]) -> Mapping[str, bytes
     say(f"{len(catalogue.features)} features computed")
     # What the data never tells, or always tells the same, can neither be learnt from nor be explained by.
     telling = [name for name, column in zip(catalogue.names(), data.train.x.T, strict=True) if tells(column)]
-    catalogue, data = catalogue_of(catalogue[name] for name in telling), data.only(telling, catalogue.names())
-    say(f"{len(telling)} of them differ between payments")
+    of_request = [name for name in telling if not catalogue[name].aggregates]
+    return {
+        f"{prefix}{name}": content
+        for prefix, chosen in (("", telling), (REQUEST_ONLY, of_request))
+        for name, content in _train_on(chosen, catalogue, data, seed, key, say).items()
+    }
+
+
+def _train_on(
+    chosen: Sequence[str], whole: Catalogue, everything: TrainingSet, seed: int, key: str, say: Callable[[str], None]
+) -> Mapping[str, bytes]:
+    catalogue, data = catalogue_of(whole[name] for name in chosen), everything.only(chosen, whole.names())
+    say(f"{len(chosen)} of them to learn from")
     booster = fit(data.train, catalogue, seed)
     onnx_model = onnx_form(booster)
     parity = refuse_unless_equal(booster, onnx_model, data.test.x, seed)
@@ -54,6 +66,7 @@ def train(seed: int, key: str, say: Callable[[str], None]) -> Mapping[str, bytes
         key=key,
         training={
             "seed": seed,
+            "histories": any(feature.aggregates for feature in catalogue.features.values()),
             "data": "synthetic shops and attacks (weir_fraud/training/shop.py, attacks.py)",
             "data_sha256": data.digest,
             "periods_days": {

@@ -21,7 +21,7 @@ class _Readyz(msgspec.Struct):
 
 
 class ServiceProbe:
-    """Up when both edges say so, degraded when one is not ready, down when the process does not answer."""
+    """Up when both edges say so, degraded when one is not ready or something is wrong, down when the process does not answer."""
 
     kind = "service"
 
@@ -74,4 +74,5 @@ class ServiceProbe:
         detail: Detail = {"http": body.status}
         if body.faults:
             detail["faults"] = [f"{check}: {fault}" for check, fault in sorted(body.faults.items())]
-        return (State.UP if answer.status == 200 else State.DEGRADED), detail
+        # It may serve without what fails: then it is ready, and not whole.
+        return (State.UP if answer.status == 200 and not body.faults else State.DEGRADED), detail
