@@ -52,6 +52,7 @@ class Action(StrEnum):
     FRAUD_POLICY_READ = "fraud_policy:read"
     FRAUD_POLICY_DRAFT = "fraud_policy:draft"
     FRAUD_POLICY_APPROVE = "fraud_policy:approve"
+    FRAUD_DECLINES_LIFT = "fraud_declines:lift"
     FRAUD_MODELS_MANAGE = "fraud_models:manage"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"

@@ -33,6 +33,7 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_fraud.active_halts import ActiveHalts
 from weir_fraud.active_models import ActiveModels
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
@@ -41,6 +42,7 @@ from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import load_model, open_model, read_folder
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_declines import PostgresDeclines
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
@@ -49,12 +51,14 @@ from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.decline_metrics import DeclineMetrics
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
+from weir_fraud.entrypoints.http_declines import DECLINE_SCHEMAS, declines_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
 from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
@@ -63,6 +67,7 @@ from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.errors import ModelFilesUnavailable, ModelRefused
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.lift_halt import LiftHalt
 from weir_fraud.load_models import LoadModel, PublishModel
 from weir_fraud.manage_models import ManageModels
 from weir_fraud.manage_policies import ManagePolicies
@@ -74,6 +79,7 @@ from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.try_policy import TryPolicy
+from weir_fraud.watch_declines import WatchDeclines
 from weir_fraud.work_case import WorkCase
 
 log = structlog.get_logger(__name__)
@@ -132,7 +138,6 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         models = ActiveModels(registry, load_version, model, model_metrics)
         await models.look()
         kept_models = RegisteredModels(ModelFolder(settings.model_dir, catalogue, model), registry, load_version)
-        metrics = DecisionMetrics()
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
         label_metrics = LabelMetrics()
@@ -146,7 +151,14 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             lambda: models.shadow, tallies, catalogue, model_metrics, room=settings.models.shadow_queue
         )
         in_force = ActivePolicies(policies, conditions)
-        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow)
+        declines = PostgresDeclines(pool, relay.wake)
+        decline_metrics = DeclineMetrics()
+        halts = ActiveHalts(declines, decline_metrics)
+        await halts.look()
+        corridor = settings.declines.corridor
+        watch_declines = WatchDeclines(declines, in_force, corridor, decline_metrics, now)
+        metrics = DecisionMetrics(watch_declines.count)
+        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow, halts)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         consumer = Consumer(
             service=SERVICE,
@@ -182,6 +194,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         readiness.add("score", consumer.health)
         readiness.add("labels", labels_consumer.health)
         readiness.add("models", models.health)
+        readiness.add("halts", halts.health)
         app = create_app(
             service=SERVICE,
             title="Weir fraud",
@@ -200,6 +213,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS | MODEL_SCHEMAS)
         app.include_router(policies_router(policies, manage_policies, TryPolicy(decisions, conditions, now)))
         add_schemas(app, POLICY_SCHEMAS)
+        app.include_router(declines_router(declines, in_force, corridor, LiftHalt(declines, now), now))
+        add_schemas(app, DECLINE_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
@@ -245,6 +260,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("outbox", relay.run),
                 BackgroundTask("models", models.run),
                 BackgroundTask("shadow", shadow.run),
+                BackgroundTask("declines", watch_declines.run),
+                BackgroundTask("halts", halts.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

@@ -22,6 +22,7 @@ from weir_fraud.adapters.postgres_decisions import PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.domain.replay import Replay
+from weir_fraud.cli_operations import declines, lift
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.settings import FraudSettings
 
@@ -37,6 +38,10 @@ _DIFFERENT, _UNKNOWN = 1, 2
 @fraud.callback()
 def _group() -> None:
     """A group, however few commands it has."""
+
+
+fraud.command("declines")(declines)
+fraud.command("lift")(lift)
 
 
 @fraud.command("replay")

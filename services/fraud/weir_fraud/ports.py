@@ -13,6 +13,7 @@ from weir_common.audit import AuditEntry
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.decision import Decision
+from weir_fraud.domain.decline_corridor import Counted, Halt
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
@@ -74,6 +75,55 @@ class ModelsInForce(Protocol):
 
     async def __call__(self, tenants: Collection[TenantId]) -> Mapping[TenantId, Model]:
         """One for each of the tenants, loaded and warm. Whoever has it may go on with it, whatever is promoted meanwhile."""
+        ...
+
+
+class HaltsInForce(Protocol):
+    """Of which tenants declines are halted. `DecisionStoreUnavailable` (retry) when it is not known."""
+
+    async def __call__(self, tenants: Collection[TenantId]) -> frozenset[TenantId]:
+        """Those of the tenants."""
+        ...
+
+
+class DeclineStore(Protocol):
+    """Shares of declines and their halts. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def add(
+        self, counted: Mapping[tuple[TenantId, datetime], Counted], windows: Mapping[TenantId, int], at: datetime
+    ) -> Mapping[TenantId, Counted]:
+        """Add to the minutes of any tenants, in one transaction; gives the sums of each tenant's window of so many minutes up to `at`.
+
+        Every tenant that is counted has a window.
+        """
+        ...
+
+    async def counted(self, tenant_id: TenantId, window_minutes: int, at: datetime) -> Counted:
+        """The sums of the last so many minutes, the present one included."""
+        ...
+
+    async def halt(self, halt: Halt, audit: AuditEntry) -> bool:
+        """Begin it. False, and no audit entry, if one is in force or was lifted since."""
+        ...
+
+    async def lift(
+        self, tenant_id: TenantId, halted_at: datetime, by: str, note: str, at: datetime, audit: AuditEntry
+    ) -> Halt:
+        """End it; what was counted is forgotten. `Conflict` unless it is in force."""
+        ...
+
+    async def in_force(self, tenant_id: TenantId) -> Halt | None: ...
+
+    async def halts(self, tenant_id: TenantId, before: datetime | None, limit: int) -> list[Halt]:
+        """The newest first, of those that began before a time."""
+        ...
+
+    async def revision(self) -> tuple[int, int]:
+        """A number that every change raises, and how many tenants' declines are halted."""
+        ...
+
+    async def halted(self, tenants: Collection[TenantId]) -> Collection[TenantId]:
+        """Those of the tenants whose declines are halted."""
         ...
 
 

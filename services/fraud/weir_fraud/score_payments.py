@@ -16,7 +16,7 @@ from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.model import Scored
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
-from weir_fraud.ports import FeatureStore, Model, ModelsInForce, PoliciesInForce
+from weir_fraud.ports import FeatureStore, HaltsInForce, Model, ModelsInForce, PoliciesInForce
 from weir_fraud.score_shadow import Decided, ScoreShadow
 
 INLINE: Final = 2
@@ -37,6 +37,7 @@ class ScorePayments:
         policies: PoliciesInForce,
         clock: Callable[[], datetime],
         shadow: ScoreShadow | None = None,
+        halts: HaltsInForce | None = None,
     ) -> None:
         self._features = features
         self._models = models
@@ -44,6 +45,7 @@ class ScorePayments:
         self._policies = policies
         self._clock = clock
         self._shadow = shadow
+        self._halts = halts
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
@@ -54,7 +56,7 @@ class ScorePayments:
     async def __call__(self, payments: Sequence[Payment], source: Source) -> list[Decision]:
         """One decision a payment, in order. `ExplanationError` (stop).
 
-        `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable` (retry).
+        `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable`, `DecisionStoreUnavailable` (retry).
         """
         if not payments:
             return []
@@ -65,6 +67,7 @@ class ScorePayments:
         scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots)
         # As late as possible: a policy that was approved meanwhile is in force.
         policies = await self._policies({payment.tenant_id for payment in payments})
+        halted = frozenset() if self._halts is None else await self._halts(policies)
         latency = timedelta(seconds=time.perf_counter() - arrived)
         now = self._clock()
         decisions: list[Decision] = []
@@ -82,6 +85,7 @@ class ScorePayments:
                     latency=latency,
                     source=source,
                     policy=policies[payment.tenant_id],
+                    declines_halted=payment.tenant_id in halted,
                 )
             )
         if self._shadow is not None:

@@ -8,6 +8,8 @@ from pydantic import Field
 from weir_common.privacy.settings import VaultSettings
 from weir_common.settings import PostgresSettings, Section, ServiceSettings, ValkeySettings, service_config
 
+from weir_fraud.domain.decline_corridor import MAX_WINDOW_MINUTES, DeclineCorridor
+
 
 class ScoringSettings(Section):
     """Bounds of the scoring of single payments; the stream has its own pace."""
@@ -42,6 +44,25 @@ class ModelSettings(Section):
         return self.store if "://" in self.store else Path(self.store).absolute().as_uri()
 
 
+class DeclineSettings(Section):
+    """The corridor of tenants whose policy has none of its own; see `DeclineCorridor`."""
+
+    window_minutes: int = Field(default=60, ge=1, le=MAX_WINDOW_MINUTES)
+    least_decisions: int = Field(default=200, ge=1)
+    ceiling: float = Field(default=0.2, gt=0, le=1)
+    floor: float = Field(default=0.0, ge=0, le=1)
+
+    @property
+    def corridor(self) -> DeclineCorridor:
+        """As the domain has it."""
+        return DeclineCorridor(
+            window_minutes=self.window_minutes,
+            least_decisions=self.least_decisions,
+            ceiling=self.ceiling,
+            floor=self.floor,
+        )
+
+
 class FraudSettings(ServiceSettings):
     """All of fraud's settings."""
 
@@ -54,6 +75,7 @@ class FraudSettings(ServiceSettings):
     models: ModelSettings
     scoring: ScoringSettings = ScoringSettings()
     stream: StreamSettings = StreamSettings()
+    declines: DeclineSettings = DeclineSettings()
 
 
 def whole_pool(settings: PostgresSettings) -> PostgresSettings:

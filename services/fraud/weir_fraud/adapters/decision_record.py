@@ -38,6 +38,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     policy_rule: str | None
     policy_errors: tuple[str, ...]
     thresholds: Thresholds
+    declines_halted: bool
 
 
 def decision_record(decision: Decision, traceparent: str | None) -> OutgoingRecord:
@@ -63,6 +64,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         policy_rule=decision.policy_rule,
         policy_errors=decision.policy_errors,
         thresholds=decision.thresholds,
+        declines_halted=decision.declines_halted,
     )
     return OutgoingRecord(
         topic=DECISIONS,

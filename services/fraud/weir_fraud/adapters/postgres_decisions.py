@@ -36,7 +36,7 @@ _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
     "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency, "
     "policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country, shipping_country, "
-    "payment_declined, histories"
+    "payment_declined, histories, declines_halted"
 )
 _SELECT: Final = (
     f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, "  # noqa: S608 - constants
@@ -222,6 +222,7 @@ class PostgresDecisions:
             billing_country=row["billing_country"],
             shipping_country=row["shipping_country"],
             declined=row["payment_declined"],
+            declines_halted=row["declines_halted"],
             announced_codes=tuple(row["reason_codes"]),
         )
 
@@ -309,4 +310,5 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.shipping_country,
         decision.declined,
         b"".join(digest or _NOBODY for digest in decision.histories) or None,
+        decision.declines_halted,
     )

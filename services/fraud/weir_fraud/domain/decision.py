@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Observed, Payment, PaymentKind, hash48, microseconds, observed_of
@@ -95,6 +96,8 @@ class Decision:
     shipping_country: str | None
     declined: bool | None
     """Whether the payment was declined by others. None in decisions of before there were policies, whose countries are not known either."""
+    declines_halted: bool = False
+    """It would have been declined, had the tenant's share of declines not left its corridor."""
     announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
     """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
@@ -148,8 +151,9 @@ def decide(
     latency: timedelta,
     source: Source,
     policy: PolicyInForce,
+    declines_halted: bool = False,
 ) -> Decision:
-    """The decision of one model and one policy on one payment."""
+    """The decision of one model and one policy on one payment. `declines_halted`: the tenant's are."""
     verdict = policy.judge(
         entities_of(payment),
         lambda: facts_of(payment, scored.score, card.features, vector),
@@ -157,6 +161,7 @@ def decide(
         card.thresholds,
         decided_at,
     )
+    outcome, changed = after_halt(verdict.outcome, verdict.rule, declines_halted)
     return Decision(
         tenant_id=payment.tenant_id,
         event_id=payment.event_id,
@@ -169,7 +174,7 @@ def decide(
         currency=payment.currency,
         event_timestamp=payment.at,
         decided_at=decided_at,
-        outcome=verdict.outcome,
+        outcome=outcome,
         score=scored.score,
         margin=scored.margin,
         base=scored.base,
@@ -187,4 +192,5 @@ def decide(
         billing_country=payment.billing_country,
         shipping_country=payment.shipping_country,
         declined=payment.declined,
+        declines_halted=changed,
     )

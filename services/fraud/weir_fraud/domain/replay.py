@@ -16,6 +16,7 @@ import msgspec
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, explained
+from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.model import ModelCard, Scored
 from weir_fraud.domain.policy import Entity, EntityKind, Entry, ListKind
 from weir_fraud.domain.policy_judgement import PolicyInForce
@@ -67,9 +68,11 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         card.thresholds,
         decision.decided_at,
     )
+    # Whether declines were halted then is a fact of that moment, which the decision keeps.
+    outcome, changed = after_halt(verdict.outcome, verdict.rule, decision.declines_halted)
     again = replace(
         decision,
-        outcome=verdict.outcome,
+        outcome=outcome,
         score=scored.score,
         margin=scored.margin,
         base=scored.base,
@@ -80,6 +83,7 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         model_outcome=verdict.model_outcome,
         policy_rule=verdict.rule,
         policy_errors=verdict.errors,
+        declines_halted=changed,
         announced_codes=None,
     )
     return Replay(decision, canonical(decision), canonical(again), tuple(entity.kind.value for entity in unknown))
@@ -99,6 +103,7 @@ def canonical(decision: Decision) -> bytes:
             "contributions": {part.feature: part.contribution for part in decision.contributions},
             "reason_codes": decision.reason_codes,
             "outcome": decision.outcome.value,
+            "declines_halted": decision.declines_halted,
             "model_outcome": decision.model_outcome.value,
             "model_version": decision.model_version,
             "thresholds": decision.thresholds,

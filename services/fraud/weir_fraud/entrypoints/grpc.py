@@ -177,6 +177,7 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         policy_version=decision.policy_version,
         policy_rule=decision.policy_rule,
         policy_errors=decision.policy_errors,
+        declines_halted=decision.declines_halted,
     )
     # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
     add_reason = message.reasons.add
