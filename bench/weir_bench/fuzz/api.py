@@ -60,6 +60,8 @@ UNSAYABLE: Final = {
     "GET /api/v2/ml/policies/fraud/versions": "a cursor is one that was given out",
     "GET /api/v2/ml/declines/fraud/halts": "a cursor is one that was given out",
     "POST /api/v2/ml/declines/fraud/lift": "a note holds no personal data; no second is the 60th",
+    "GET /api/v2/ml/models/fraud/versions/{version}/backtests": "a cursor is one that was given out",
+    "POST /api/v2/ml/models/fraud/versions/{version}/backtests": "low is at most value, value at most high; a period has been; a champion is registered",
     "POST /api/v2/data/export/gdpr": "a recipient is an age key; a reference is used once",
     "POST /api/v2/admin/tenants/{tenant_id}/keys": "an expiry is in the future; a tenant's key has no operator's role",
     "POST /api/v2/admin/tenants/{tenant_id}/tokens": "a tenant's person has no operator's role; 60.0 is no whole number",

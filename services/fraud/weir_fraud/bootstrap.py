@@ -21,6 +21,7 @@ from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.events import event_components
 from weir_common.grpc import GrpcServer
 from weir_common.http import MAX_BODY_BYTES, create_app
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import EVENTS, LABELS, ensure_topics
@@ -40,9 +41,11 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import load_model, open_model, read_folder
+from weir_fraud.adapters.postgres_backtests import PostgresBacktests
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_declines import PostgresDeclines
+from weir_fraud.adapters.postgres_drift import PostgresDrift
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
@@ -50,16 +53,21 @@ from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
+from weir_fraud.check_gate import CheckGate
+from weir_fraud.compute_drift import ComputeDrift
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.decline_metrics import DeclineMetrics
 from weir_fraud.domain.catalogue import load_catalogue
+from weir_fraud.drift_metrics import DriftMetrics
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
 from weir_fraud.entrypoints.http_declines import DECLINE_SCHEMAS, declines_router
+from weir_fraud.entrypoints.http_drift import drift_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
+from weir_fraud.entrypoints.http_gate import GATE_SCHEMAS, gate_router
 from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
@@ -206,7 +214,23 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             max_body_bytes=MAX_POLICY_BYTES,
         )
         app.include_router(fraud_router(decisions, FindCounterfactual(kept_models)))
-        manage_models = ManageModels(registry, load_version, model_metrics, now)
+        backtests = PostgresBacktests(pool, relay.wake)
+        check_gate = CheckGate(
+            registry, tallies, backtests, settings.gate.bounds, settings.gate.reviews_per_day_of_tenant, now
+        )
+        manage_models = ManageModels(registry, load_version, model_metrics, now, check_gate)
+        app.include_router(gate_router(registry, backtests, check_gate, now))
+        drift_store = PostgresDrift(pool)
+        app.include_router(drift_router(registry, drift_store))
+        drift = ComputeDrift(
+            drift_store,
+            models,
+            lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()],
+            DriftMetrics(),
+            settings.drift.limits,
+            now,
+        )
+        add_schemas(app, GATE_SCHEMAS)
         app.include_router(models_router(models, registry, model_files, tallies, manage_models, catalogue, now))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
@@ -262,6 +286,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("shadow", shadow.run),
                 BackgroundTask("declines", watch_declines.run),
                 BackgroundTask("halts", halts.run),
+                BackgroundTask("drift", drift.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

@@ -20,9 +20,9 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.cli_operations import declines, lift, models
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.domain.replay import Replay
-from weir_fraud.cli_operations import declines, lift
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.settings import FraudSettings
 
@@ -42,6 +42,7 @@ def _group() -> None:
 
 fraud.command("declines")(declines)
 fraud.command("lift")(lift)
+fraud.add_typer(models, name="models")
 
 
 @fraud.command("replay")

@@ -16,6 +16,9 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 DECLINES = "/api/v2/ml/declines/fraud"
+MODELS = "/api/v2/ml/models/fraud/versions"
+
+models = typer.Typer(no_args_is_help=True, help="Versions of the model.")
 
 # Exit codes: 1 the answer is no, 2 it could not be asked.
 _NO, _UNKNOWN = 1, 2
@@ -83,6 +86,38 @@ def lift(
         sys.stdout.write(json.dumps(lifted) + "\n")
     else:
         console.print(f"[green]lifted[/] the halt of {lifted['halted_at']} of {tenant}", soft_wrap=True)
+
+
+@models.command("gate")
+def gate(
+    version: Annotated[str, typer.Argument(help="Which one.")],
+    stage: Annotated[str, typer.Option(help="To which stage: champion or challenger.")] = "champion",
+    url: Url = None,
+    api_key_file: KeyFile = None,
+    ca: Authority = None,
+    json_: AsJson = False,
+) -> None:
+    """Whether a version may be promoted: each check with what was found and its bound.
+
+    Exit code 0: it passes. 1: it does not, or there is no such version. 2: it could not be asked.
+
+    Example:  weir fraud models gate fraud-0123456789ab
+    """
+    found = _ask("GET", f"{MODELS}/{version}/gate", {"stage": stage}, None, url, api_key_file, ca)
+    if json_:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        for check in found["checks"]:
+            value = "nothing" if check["value"] is None else f"{check['value']:.6g}"
+            mark = "[green]✓[/]" if check["passed"] else "[red]✗[/]"
+            console.print(f"{mark} {check['name']}: {value}, bound {check['bound']:.6g}", soft_wrap=True)
+        console.print("passed" if found["passed"] else "not passed", f"against {found['champion']}", markup=False)
+    raise typer.Exit(0 if found["passed"] else _NO)
+
+
+@models.callback()
+def _group() -> None:
+    """A group, however few commands it has."""
 
 
 def _show_declines(found: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -14,6 +14,7 @@ from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.decline_corridor import Counted, Halt
+from weir_fraud.domain.drift import Calibration, DriftReport
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
@@ -22,6 +23,7 @@ from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Known, Observed, Payment
 from weir_fraud.domain.policy import Draft, Entry, Policy, PolicyVersion, VersionState
 from weir_fraud.domain.policy_judgement import Bound, Condition, Facts, PolicyInForce
+from weir_fraud.domain.promotion_gate import Backtest, GateRecord, StoredBacktest
 from weir_fraud.domain.review_case import CaseAction, CaseState, ReviewCase, SealedNote
 
 
@@ -165,9 +167,19 @@ class ModelRegistry(Protocol):
         ...
 
     async def promote(
-        self, version: str, to: Stage, by: str, note: str, at: datetime, audit: MovesAudited
+        self,
+        version: str,
+        to: Stage,
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
     ) -> ModelVersion:
-        """Move a version to a stage, and whoever gives way to it. `NotFound`, `Conflict`."""
+        """Move a version to a stage, and whoever gives way to it. `NotFound`, `Conflict`.
+
+        `gate` is kept with the move; `Conflict`, too, if the champion is another by now than the one that it was held against.
+        """
         ...
 
     async def roll_back(self, by: str, note: str, at: datetime, audit: MovesAudited) -> ModelVersion:
@@ -207,6 +219,53 @@ class ModelRegistry(Protocol):
     async def overrides(self, tenants: Collection[TenantId]) -> Mapping[TenantId, str]:
         """The version of each tenant that has one."""
         ...
+
+
+class Backtests(Protocol):
+    """Figures of versions on archived payments. `ModelRegistryUnavailable` (retry) when it does not answer."""
+
+    async def add(self, version: str, backtest: Backtest, by: str, at: datetime, audit: AuditEntry) -> StoredBacktest:
+        """Keep one more. `NotFound` without such a version."""
+        ...
+
+    async def newest(self, version: str, champion: str) -> StoredBacktest | None:
+        """Of those against that champion."""
+        ...
+
+    async def page(self, version: str, before: int | None, limit: int) -> list[StoredBacktest]:
+        """The newest first, of those with lower numbers."""
+        ...
+
+
+class Snapshots(NamedTuple):
+    """A page of decisions: features and score of those by the version that was asked for; `last` seen, None if there are no more."""
+
+    rows: Sequence[tuple[Sequence[float], float]]
+    last: tuple[datetime, EventId] | None
+
+
+class DriftStore(Protocol):
+    """Decisions of before, read in pieces, and the reports on them. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def claim(self, at: datetime, every: timedelta) -> bool:
+        """Whether it is this instance's turn: the last run began so long ago, and the next one began now."""
+        ...
+
+    async def snapshots(
+        self, tenant_id: TenantId, version: str, since: datetime, before: tuple[datetime, EventId], limit: int
+    ) -> Snapshots:
+        """The newest first, before one that was seen."""
+        ...
+
+    async def matured(self, tenant_id: TenantId, version: str, since: datetime, until: datetime) -> Calibration:
+        """What became of the version's decisions of a period; see `Calibration`."""
+        ...
+
+    async def save(self, tenant_id: TenantId, report: DriftReport) -> None:
+        """In place of the tenant's report on that version."""
+        ...
+
+    async def report(self, tenant_id: TenantId, version: str) -> DriftReport | None: ...
 
 
 class Tally(NamedTuple):

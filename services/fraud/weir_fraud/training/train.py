@@ -13,6 +13,7 @@ from weir_fraud.domain.catalogue import catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.training.artifacts import CARD, library_versions
+from weir_fraud.training.baselines import baselines_of
 from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, generate, tells, training_set
 from weir_fraud.training.fit import PARAMETERS, TREES, fit, refuse_unless_equal, scores_of, version_of
 from weir_fraud.training.metrics import report, thresholds_for
@@ -76,5 +77,6 @@ def train(seed: int, key: str, say: Callable[[str], None]) -> Mapping[str, bytes
                 for name, gain in sorted(zip(catalogue.names(), gains, strict=True), key=lambda pair: -pair[1])
             },
         },
+        baselines=baselines_of(data.train.x, catalogue.names(), validation),
     )
     return {**files, CARD: msgspec.json.format(msgspec.json.encode(card), indent=2)}
