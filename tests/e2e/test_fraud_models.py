@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,41 @@ async def decided_by(gateway: Gateway, shop: Any, version: str) -> dict[str, Any
     return decision
 
 
+def backtest(version: str, champion: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    figures = {
+        "auc": {"value": 0.9, "low": 0.89, "high": 0.91},
+        "average_precision": {"value": 0.7, "low": 0.68, "high": 0.72},
+        "card_precision_100": {"value": 0.3, "low": 0.29, "high": 0.31},
+        "review_rate": 0.01,
+        "decline_rate": 0.01,
+    }
+    return {
+        "data_from": (now - timedelta(days=8)).isoformat(),
+        "data_until": (now - timedelta(days=1)).isoformat(),
+        "payments": 50_000,
+        "frauds": 500,
+        "data_sha256": "0" * 64,
+        "candidate": {"version": version, **figures},
+        "champion": {"version": champion, **figures},
+    }
+
+
+def gate_by_command(version: str) -> tuple[int, bool]:
+    """Exit code and answer of `weir fraud models gate`."""
+    weir = str(Path(sys.executable).with_name("weir"))
+    asked = subprocess.run(
+        [weir, "fraud", "models", "gate", version, "--stage", "challenger", "--json"],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert asked.stdout, asked.stderr
+    return asked.returncode, json.loads(asked.stdout)["passed"]
+
+
 @pytest.fixture
 def environment(mesh: Mesh) -> dict[str, str]:
     return environment_of(mesh, "fraud")
@@ -90,7 +129,8 @@ async def variants(environment: dict[str, str], gateway: Gateway) -> AsyncIterat
         (store / broken.folder / "model.onnx").write_bytes(files["model.onnx"] + b" ")
     yield names
     if (await call(gateway, "GET", f"/versions/{before}"))["stage"] != "champion":
-        await call(gateway, "POST", f"/versions/{before}/promote", json={"stage": "champion", "note": "e2e ends"})
+        body = {"stage": "champion", "note": "e2e ends", "override_gate": "It decided before this test"}
+        await call(gateway, "POST", f"/versions/{before}/promote", json=body)
     for version in names:
         if (await call(gateway, "GET", f"/versions/{version}"))["stage"] != "retired":
             await call(gateway, "POST", f"/versions/{version}/promote", json={"stage": "retired", "note": "e2e ends"})
@@ -115,7 +155,14 @@ async def test_a_model_is_swapped_under_load_and_back(
         return decided
 
     paying = [asyncio.create_task(pay()) for _ in range(4)]
-    await call(gateway, "POST", f"/versions/{strict}/promote", json={"stage": "champion", "note": "e2e"})
+    unproven = await call(gateway, "POST", f"/versions/{strict}/promote", 409, json={"stage": "champion"})
+    assert {"backtest_frauds", "auc_low", "shadow_decisions", "reviews_per_day"} <= {
+        check["name"] for check in unproven["failed"]
+    }
+    assert (await decided_by(gateway, other, before))["model_version"] == before
+    reason = "It sends everybody to review, which this test wants to see"
+    body = {"stage": "champion", "note": "e2e", "override_gate": reason}
+    await call(gateway, "POST", f"/versions/{strict}/promote", json=body)
     swapped = await decided_by(gateway, other, strict)
     assert (swapped["model_outcome"], swapped["thresholds"]["review"]) == ("review", 0.0)
     refused = await call(gateway, "POST", f"/versions/{broken}/promote", 409, json={"stage": "champion"})
@@ -128,7 +175,17 @@ async def test_a_model_is_swapped_under_load_and_back(
     assert {one["model_version"] for one in decided} == {before, strict}
     assert all(one["thresholds"] == thresholds[one["model_version"]] for one in decided)
 
+    (change, *_) = (await call(gateway, "GET", f"/versions/{strict}"))["changes"][1:]
+    assert change["gate"]["override"] == reason, "for ever, also when it does not decide any more"
+
+    # A challenger by evidence: as good as the champion on the same payments.
+    await call(gateway, "POST", f"/versions/{alike}/promote", 409, json={"stage": "challenger"})
+    recorded = await call(gateway, "POST", f"/versions/{alike}/backtests", json=backtest(alike, before))
+    assert await asyncio.to_thread(gate_by_command, alike) == (0, True)
+    assert await asyncio.to_thread(gate_by_command, strict) == (1, False)
     await call(gateway, "POST", f"/versions/{alike}/promote", json={"stage": "challenger"})
+    (change, *_) = (await call(gateway, "GET", f"/versions/{alike}"))["changes"]
+    assert (change["gate"]["backtest"], change["gate"]["override"]) == (recorded["number"], None)
     await call(gateway, "PUT", "/override", json={"version": alike}, params={"tenant_id": shop.tenant_id})
     await decided_by(gateway, shop, alike)
     assert (await score(gateway, other))["model_version"] == before

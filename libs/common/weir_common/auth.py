@@ -52,7 +52,9 @@ class Action(StrEnum):
     FRAUD_POLICY_READ = "fraud_policy:read"
     FRAUD_POLICY_DRAFT = "fraud_policy:draft"
     FRAUD_POLICY_APPROVE = "fraud_policy:approve"
+    FRAUD_DECLINES_LIFT = "fraud_declines:lift"
     FRAUD_MODELS_MANAGE = "fraud_models:manage"
+    FRAUD_MODELS_OVERRIDE_GATE = "fraud_models:override_gate"
     ANOMALIES_READ = "anomalies:read"
     DASHBOARD_READ = "dashboard:read"
     SUBJECT_REQUESTS_WRITE = "subject_requests:write"
@@ -66,7 +68,7 @@ class Action(StrEnum):
 
 
 _EVERYTHING = frozenset(Action)
-_PLATFORM = frozenset({Action.HEALTH_READ, Action.FRAUD_MODELS_MANAGE})
+_PLATFORM = frozenset({Action.HEALTH_READ, Action.FRAUD_MODELS_MANAGE, Action.FRAUD_MODELS_OVERRIDE_GATE})
 """Of the platform as a whole: never a tenant's."""
 
 PERMISSIONS: Mapping[Role, frozenset[Action]] = {

@@ -21,6 +21,7 @@ from weir_common.direct_endpoint import DirectEndpoint, describe
 from weir_common.events import event_components
 from weir_common.grpc import GrpcServer
 from weir_common.http import MAX_BODY_BYTES, create_app
+from weir_common.ids import TenantId
 from weir_common.kafka.consumer import Consumer
 from weir_common.kafka.producer import kafka_publisher
 from weir_common.kafka.topics import EVENTS, LABELS, ensure_topics
@@ -33,15 +34,19 @@ from weir_common.readiness import Readiness
 from weir_common.service import BackgroundTask, Service
 from weir_common.valkey import valkey_client
 
+from weir_fraud.active_halts import ActiveHalts
 from weir_fraud.active_models import ActiveModels
 from weir_fraud.active_policies import ActivePolicies
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import REQUEST_ONLY, load_model, load_request_only, open_model, read_folder
+from weir_fraud.adapters.postgres_backtests import PostgresBacktests
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
+from weir_fraud.adapters.postgres_declines import PostgresDeclines
 from weir_fraud.adapters.postgres_deferred import PostgresDeferred
+from weir_fraud.adapters.postgres_drift import PostgresDrift
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
@@ -51,14 +56,21 @@ from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.ask_in_time import AskInTime
 from weir_fraud.case_metrics import CaseMetrics
+from weir_fraud.check_gate import CheckGate
+from weir_fraud.compute_drift import ComputeDrift
 from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.decline_metrics import DeclineMetrics
 from weir_fraud.domain.catalogue import load_catalogue
+from weir_fraud.drift_metrics import DriftMetrics
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
+from weir_fraud.entrypoints.http_declines import DECLINE_SCHEMAS, declines_router
+from weir_fraud.entrypoints.http_drift import drift_router
 from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_router
+from weir_fraud.entrypoints.http_gate import GATE_SCHEMAS, gate_router
 from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
@@ -67,6 +79,7 @@ from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, Mo
 from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.lift_halt import LiftHalt
 from weir_fraud.load_models import LoadModel, PublishModel
 from weir_fraud.manage_models import ManageModels
 from weir_fraud.manage_policies import ManagePolicies
@@ -79,6 +92,7 @@ from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import FraudSettings, whole_pool
 from weir_fraud.try_policy import TryPolicy
+from weir_fraud.watch_declines import WatchDeclines
 from weir_fraud.work_case import WorkCase
 
 log = structlog.get_logger(__name__)
@@ -148,7 +162,6 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         kept_models = RegisteredModels(
             ModelFolder(settings.model_dir, catalogue, model, stand_in), registry, load_version
         )
-        metrics = DecisionMetrics()
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)
         label_metrics = LabelMetrics()
@@ -172,7 +185,16 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             stand_in,
             settings.scoring.least_without_features,
         )
-        score_payments = ScorePayments(features, models, catalogue, in_force, now, shadow, without_features)
+        declines = PostgresDeclines(pool, relay.wake)
+        decline_metrics = DeclineMetrics()
+        halts = ActiveHalts(declines, decline_metrics)
+        await halts.look()
+        corridor = settings.declines.corridor
+        watch_declines = WatchDeclines(declines, in_force, corridor, decline_metrics, now)
+        metrics = DecisionMetrics(watch_declines.count)
+        score_payments = ScorePayments(
+            features, models, catalogue, in_force, now, shadow, without_features=without_features, halts=halts
+        )
         observe_later = ObserveLater(PostgresUnobserved(pool), past, cases)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         explain_later = ExplainLater(
@@ -213,6 +235,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         readiness.add("score", consumer.health, serves_without=True)
         readiness.add("labels", labels_consumer.health, serves_without=True)
         readiness.add("models", models.health)
+        readiness.add("halts", halts.health)
         app = create_app(
             service=SERVICE,
             title="Weir fraud",
@@ -224,13 +247,31 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             max_body_bytes=MAX_POLICY_BYTES,
         )
         app.include_router(fraud_router(decisions, FindCounterfactual(kept_models)))
-        manage_models = ManageModels(registry, load_version, model_metrics, now)
+        backtests = PostgresBacktests(pool, relay.wake)
+        check_gate = CheckGate(
+            registry, tallies, backtests, settings.gate.bounds, settings.gate.reviews_per_day_of_tenant, now
+        )
+        manage_models = ManageModels(registry, load_version, model_metrics, now, check_gate)
+        app.include_router(gate_router(registry, backtests, check_gate, now))
+        drift_store = PostgresDrift(pool)
+        app.include_router(drift_router(registry, drift_store))
+        drift = ComputeDrift(
+            drift_store,
+            models,
+            lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()],
+            DriftMetrics(),
+            settings.drift.limits,
+            now,
+        )
+        add_schemas(app, GATE_SCHEMAS)
         app.include_router(models_router(models, registry, model_files, tallies, manage_models, catalogue, now))
         app.include_router(feedback_router(record_labels, cases, decisions, label_metrics, now))
         app.include_router(cases_router(cases, cases, decisions, notes, work_case))
         add_schemas(app, FEEDBACK_SCHEMAS | CASE_SCHEMAS | MODEL_SCHEMAS)
         app.include_router(policies_router(policies, manage_policies, TryPolicy(decisions, conditions, now)))
         add_schemas(app, POLICY_SCHEMAS)
+        app.include_router(declines_router(declines, in_force, corridor, LiftHalt(declines, now), now))
+        add_schemas(app, DECLINE_SCHEMAS)
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
@@ -278,6 +319,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("shadow", shadow.run),
                 BackgroundTask("observe later", observe_later.run),
                 BackgroundTask("explain later", explain_later.run),
+                BackgroundTask("declines", watch_declines.run),
+                BackgroundTask("halts", halts.run),
+                BackgroundTask("drift", drift.run),
                 BackgroundTask("request counts", request_meter.run),
             ),
         )

@@ -24,6 +24,7 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.cli_operations import declines, lift, models
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.domain.replay import Replay
@@ -43,6 +44,11 @@ _DIFFERENT, _UNKNOWN = 1, 2
 @fraud.callback()
 def _group() -> None:
     """A group, however few commands it has."""
+
+
+fraud.command("declines")(declines)
+fraud.command("lift")(lift)
+fraud.add_typer(models, name="models")
 
 
 @fraud.command("replay")

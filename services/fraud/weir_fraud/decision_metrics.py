@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from weir_common.telemetry import meter
 
 from weir_fraud.domain.decision import Decision, Source
-from weir_fraud.domain.outcome import SEVERITY
+from weir_fraud.domain.outcome import SEVERITY, Outcome
 from weir_fraud.domain.policy import NO_POLICY
 
 
 class DecisionMetrics:
     """Each decision once, when it is stored; and how long callers waited."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored: Callable[[Sequence[Decision]], None] | None = None) -> None:
+        """`stored` is told of the same decisions, once each: who else counts them."""
+        self._stored = stored
         self._decisions = meter().create_counter(
             "weir.fraud.decisions", unit="{decision}", description="Decisions made, by outcome, tenant and way in"
         )
@@ -58,7 +60,10 @@ class DecisionMetrics:
 
     def made(self, decisions: Iterable[Decision]) -> None:
         """New decisions were stored."""
-        for decision in decisions:
+        new = list(decisions)
+        if self._stored is not None:
+            self._stored(new)
+        for decision in new:
             self._decisions.add(
                 1,
                 {
@@ -98,7 +103,9 @@ class DecisionMetrics:
 
 def policy_effect(decision: Decision) -> str:
     """What the policy did to the outcome of the thresholds."""
-    by_score, after = SEVERITY[decision.model_outcome], SEVERITY[decision.outcome]
+    # What a halt of declines did is not the policy's doing.
+    outcome = Outcome.DECLINE if decision.declines_halted else decision.outcome
+    by_score, after = SEVERITY[decision.model_outcome], SEVERITY[outcome]
     return "kept" if after == by_score else "raised" if after > by_score else "lowered"
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from weir_common.audit import PLATFORM, AuditEntry
 from weir_common.auth import Action, Principal
 from weir_common.ids import TenantId
-from weir_common.problems import Conflict, FieldError, InvalidRequest, NotFound
+from weir_common.problems import Conflict, FieldError, Forbidden, InvalidRequest, NotFound
 
+from weir_fraud.check_gate import CheckGate
 from weir_fraud.domain.model_stage import SERVED, ModelVersion, Move, Override, Stage
+from weir_fraud.domain.promotion_gate import GATED, Gate, GateRecord
 from weir_fraud.errors import ModelRefused
 from weir_fraud.load_models import SERVICE, LoadModel
 from weir_fraud.model_metrics import ModelMetrics
@@ -25,21 +28,40 @@ class ManageModels:
     """The use cases. A version is loaded here before it is put in force, so that one which nobody could use is refused to who asks."""
 
     def __init__(
-        self, registry: ModelRegistry, load: LoadModel, metrics: ModelMetrics, clock: Callable[[], datetime]
+        self,
+        registry: ModelRegistry,
+        load: LoadModel,
+        metrics: ModelMetrics,
+        clock: Callable[[], datetime],
+        check: CheckGate,
     ) -> None:
         self._registry = registry
         self._load = load
         self._metrics = metrics
         self._clock = clock
+        self._check = check
 
-    async def promote(self, caller: Principal, version: str, to: Stage, note: str) -> ModelVersion:
-        """Move a version to a stage. `NotFound`, `Conflict`: there is no such move, or the model is refused."""
+    async def promote(
+        self, caller: Principal, version: str, to: Stage, note: str, override_gate: str | None = None
+    ) -> ModelVersion:
+        """Move a version to a stage. `NotFound`, `Conflict`: there is no such move, the model is refused, or it does not pass the gate.
+
+        `override_gate`: why it shall be moved although it does not pass; `Forbidden` without the permission for that.
+        """
         _look_at_note(note)
+        if override_gate is not None:
+            _look_at_note(override_gate, "/override_gate")
+            if not caller.may(Action.FRAUD_MODELS_OVERRIDE_GATE):
+                raise Forbidden("The credential may not override the gate.")
         found = await self._found(version)
         if to in SERVED:
             await self._try(found)
+        record = None
+        if to in GATED:
+            record = _passed(await self._check(version, to), override_gate, caller)
+        what = "promote" if record is None or record.override is None else "promote_over_gate"
         return await self._registry.promote(
-            version, to, caller.subject, note, self._clock(), _moved(caller, "promote", version)
+            version, to, caller.subject, note, self._clock(), _moved(caller, what, version), record
         )
 
     async def roll_back(self, caller: Principal, note: str) -> ModelVersion:
@@ -109,9 +131,26 @@ def _entry(caller: Principal, tenant_id: TenantId, version: str, detail: dict[st
     )
 
 
-def _look_at_note(note: str) -> None:
+def _passed(gate: Gate, override: str | None, caller: Principal) -> GateRecord:
+    """What is kept of it. `Conflict` with the checks that failed. An override is kept only where there is something to override."""
+    if not gate.passed and override is None:
+        raise Conflict(
+            f"{gate.version} does not pass the gate to {gate.stage.value}: {', '.join(check.name for check in gate.failed)}.",
+            slug="gate-not-passed",
+            extra={"failed": [msgspec.to_builtins(check) for check in gate.failed], "champion": gate.champion},
+        )
+    return GateRecord(
+        champion=gate.champion,
+        checks=gate.checks,
+        backtest=gate.backtest,
+        override=None if gate.passed else override,
+        overridden_by=None if gate.passed else caller.subject,
+    )
+
+
+def _look_at_note(note: str, pointer: str = "/note") -> None:
     if holds_personal_data(note):
         raise InvalidRequest(
             "The note is kept for ever.",
-            errors=[FieldError("/note", "no e-mail address, telephone number, card or IP address", "one")],
+            errors=[FieldError(pointer, "no e-mail address, telephone number, card or IP address", "one")],
         )

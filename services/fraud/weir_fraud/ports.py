@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -13,6 +13,8 @@ from weir_common.audit import AuditEntry
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.decision import Decision
+from weir_fraud.domain.decline_corridor import Counted, Halt
+from weir_fraud.domain.drift import Calibration, DriftReport
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
@@ -21,6 +23,7 @@ from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Known, Observation, Observed, Payment
 from weir_fraud.domain.policy import Draft, Entry, Policy, PolicyVersion, VersionState
 from weir_fraud.domain.policy_judgement import Bound, Condition, Facts, PolicyInForce
+from weir_fraud.domain.promotion_gate import Backtest, GateRecord, StoredBacktest
 from weir_fraud.domain.review_case import CaseAction, CaseState, ReviewCase, SealedNote
 
 
@@ -105,6 +108,55 @@ class ModelsInForce(Protocol):
         ...
 
 
+class HaltsInForce(Protocol):
+    """Of which tenants declines are halted. `DecisionStoreUnavailable` (retry) when it is not known."""
+
+    async def __call__(self, tenants: Collection[TenantId]) -> frozenset[TenantId]:
+        """Those of the tenants."""
+        ...
+
+
+class DeclineStore(Protocol):
+    """Shares of declines and their halts. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def add(
+        self, counted: Mapping[tuple[TenantId, datetime], Counted], windows: Mapping[TenantId, int], at: datetime
+    ) -> Mapping[TenantId, Counted]:
+        """Add to the minutes of any tenants, in one transaction; gives the sums of each tenant's window of so many minutes up to `at`.
+
+        Every tenant that is counted has a window.
+        """
+        ...
+
+    async def counted(self, tenant_id: TenantId, window_minutes: int, at: datetime) -> Counted:
+        """The sums of the last so many minutes, the present one included."""
+        ...
+
+    async def halt(self, halt: Halt, audit: AuditEntry) -> bool:
+        """Begin it. False, and no audit entry, if one is in force or was lifted since."""
+        ...
+
+    async def lift(
+        self, tenant_id: TenantId, halted_at: datetime, by: str, note: str, at: datetime, audit: AuditEntry
+    ) -> Halt:
+        """End it; what was counted is forgotten. `Conflict` unless it is in force."""
+        ...
+
+    async def in_force(self, tenant_id: TenantId) -> Halt | None: ...
+
+    async def halts(self, tenant_id: TenantId, before: datetime | None, limit: int) -> list[Halt]:
+        """The newest first, of those that began before a time."""
+        ...
+
+    async def revision(self) -> tuple[int, int]:
+        """A number that every change raises, and how many tenants' declines are halted."""
+        ...
+
+    async def halted(self, tenants: Collection[TenantId]) -> Collection[TenantId]:
+        """Those of the tenants whose declines are halted."""
+        ...
+
+
 class ModelFiles(Protocol):
     """Files of models in object storage. `ModelFilesUnavailable` (retry) when it does not answer."""
 
@@ -143,9 +195,19 @@ class ModelRegistry(Protocol):
         ...
 
     async def promote(
-        self, version: str, to: Stage, by: str, note: str, at: datetime, audit: MovesAudited
+        self,
+        version: str,
+        to: Stage,
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
     ) -> ModelVersion:
-        """Move a version to a stage, and whoever gives way to it. `NotFound`, `Conflict`."""
+        """Move a version to a stage, and whoever gives way to it. `NotFound`, `Conflict`.
+
+        `gate` is kept with the move; `Conflict`, too, if the champion is another by now than the one that it was held against.
+        """
         ...
 
     async def roll_back(self, by: str, note: str, at: datetime, audit: MovesAudited) -> ModelVersion:
@@ -185,6 +247,53 @@ class ModelRegistry(Protocol):
     async def overrides(self, tenants: Collection[TenantId]) -> Mapping[TenantId, str]:
         """The version of each tenant that has one."""
         ...
+
+
+class Backtests(Protocol):
+    """Figures of versions on archived payments. `ModelRegistryUnavailable` (retry) when it does not answer."""
+
+    async def add(self, version: str, backtest: Backtest, by: str, at: datetime, audit: AuditEntry) -> StoredBacktest:
+        """Keep one more. `NotFound` without such a version."""
+        ...
+
+    async def newest(self, version: str, champion: str) -> StoredBacktest | None:
+        """Of those against that champion."""
+        ...
+
+    async def page(self, version: str, before: int | None, limit: int) -> list[StoredBacktest]:
+        """The newest first, of those with lower numbers."""
+        ...
+
+
+class Snapshots(NamedTuple):
+    """A page of decisions: features and score of those by the version that was asked for; `last` seen, None if there are no more."""
+
+    rows: Sequence[tuple[Sequence[float], float]]
+    last: tuple[datetime, EventId] | None
+
+
+class DriftStore(Protocol):
+    """Decisions of before, read in pieces, and the reports on them. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def claim(self, at: datetime, every: timedelta) -> bool:
+        """Whether it is this instance's turn: the last run began so long ago, and the next one began now."""
+        ...
+
+    async def snapshots(
+        self, tenant_id: TenantId, version: str, since: datetime, before: tuple[datetime, EventId], limit: int
+    ) -> Snapshots:
+        """The newest first, before one that was seen."""
+        ...
+
+    async def matured(self, tenant_id: TenantId, version: str, since: datetime, until: datetime) -> Calibration:
+        """What became of the version's decisions of a period; see `Calibration`."""
+        ...
+
+    async def save(self, tenant_id: TenantId, report: DriftReport) -> None:
+        """In place of the tenant's report on that version."""
+        ...
+
+    async def report(self, tenant_id: TenantId, version: str) -> DriftReport | None: ...
 
 
 class Tally(NamedTuple):

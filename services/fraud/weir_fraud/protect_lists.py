@@ -117,7 +117,11 @@ class ProtectLists:
             lists[kind] = tuple(entries)
         faults.raise_if_any()
         return Policy(
-            thresholds=written.thresholds, allow=lists[ListKind.ALLOW], deny=lists[ListKind.DENY], rules=written.rules
+            thresholds=written.thresholds,
+            allow=lists[ListKind.ALLOW],
+            deny=lists[ListKind.DENY],
+            rules=written.rules,
+            decline_corridor=written.decline_corridor,
         )
 
     async def _subjects(

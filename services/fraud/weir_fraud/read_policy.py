@@ -12,6 +12,7 @@ from weir_common.http import decode_body, field_error
 from weir_common.privacy.free_text import may_hold_personal_data, without_personal_data
 from weir_common.problems import FieldError, InvalidRequest
 
+from weir_fraud.domain.decline_corridor import MAX_WINDOW_MINUTES, DeclineCorridor
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.policy import (
@@ -47,6 +48,15 @@ class PolicyThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     review: _Share
     decline: _Share
+
+
+class PolicyCorridor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The share of declines among the decisions of the last minutes. Above `ceiling` declines are halted, below `floor` there is a warning."""
+
+    window_minutes: Annotated[int, Meta(ge=1, le=MAX_WINDOW_MINUTES)]
+    least_decisions: Annotated[int, Meta(ge=1, le=10_000_000, description="With fewer nothing is halted")]
+    ceiling: Annotated[float, Meta(gt=0, le=1)]
+    floor: _Share = 0.0
 
 
 class PolicyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +98,7 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     allow: Annotated[list[PolicyEntry], Meta(max_length=MAX_ENTRIES)] = []
     deny: Annotated[list[PolicyEntry], Meta(max_length=MAX_ENTRIES)] = []
     rules: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
+    decline_corridor: PolicyCorridor | None = None
 
 
 class _Parts(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,10 +108,12 @@ class _Parts(msgspec.Struct, forbid_unknown_fields=True):
     allow: Annotated[list[msgspec.Raw], Meta(max_length=MAX_ENTRIES)] = []
     deny: Annotated[list[msgspec.Raw], Meta(max_length=MAX_ENTRIES)] = []
     rules: Annotated[list[msgspec.Raw], Meta(max_length=MAX_RULES)] = []
+    decline_corridor: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _parts = msgspec.json.Decoder(_Parts)
 _thresholds = msgspec.json.Decoder(PolicyThresholds | None)
+_corridor = msgspec.json.Decoder(PolicyCorridor | None)
 _entry = msgspec.json.Decoder(PolicyEntry)
 _rule = msgspec.json.Decoder(PolicyRule)
 
@@ -112,6 +125,7 @@ class WrittenPolicy(msgspec.Struct, frozen=True, kw_only=True):
     allow: list[PolicyEntry]
     deny: list[PolicyEntry]
     rules: tuple[Rule, ...]
+    decline_corridor: DeclineCorridor | None = None
 
     def list_of(self, kind: ListKind) -> list[PolicyEntry]:
         return self.deny if kind is ListKind.DENY else self.allow
@@ -158,6 +172,11 @@ def read_policy(body: bytes | msgspec.Raw, conditions: Conditions, *, prefix: st
         thresholds = faults.decode(_thresholds, parts.thresholds, "/thresholds")
         if thresholds is not None and thresholds.review > thresholds.decline:
             faults.add("/thresholds/review", f"at most decline, {thresholds.decline}", str(thresholds.review))
+    corridor = None
+    if isinstance(parts.decline_corridor, msgspec.Raw):
+        corridor = faults.decode(_corridor, parts.decline_corridor, "/decline_corridor")
+        if corridor is not None and corridor.floor > corridor.ceiling:
+            faults.add("/decline_corridor/floor", f"at most the ceiling, {corridor.ceiling}", str(corridor.floor))
     if len(parts.allow) + len(parts.deny) > MAX_ENTRIES:
         faults.add(
             "/deny", f"at most {MAX_ENTRIES} entries in both lists", f"{len(parts.allow) + len(parts.deny)} entries"
@@ -171,6 +190,7 @@ def read_policy(body: bytes | msgspec.Raw, conditions: Conditions, *, prefix: st
         allow=allow,
         deny=deny,
         rules=rules,
+        decline_corridor=None if corridor is None else DeclineCorridor(**msgspec.structs.asdict(corridor)),
     )
 
 

@@ -20,7 +20,7 @@ from weir_fraud.domain.model import Scored
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
-from weir_fraud.ports import FeaturesInTime, FeatureStore, Model, ModelsInForce, PoliciesInForce
+from weir_fraud.ports import FeaturesInTime, FeatureStore, HaltsInForce, Model, ModelsInForce, PoliciesInForce
 from weir_fraud.score_shadow import Decided, ScoreShadow
 
 log = structlog.get_logger(__name__)
@@ -67,6 +67,7 @@ class ScorePayments:
         clock: Callable[[], datetime],
         shadow: ScoreShadow | None = None,
         without_features: WithoutFeatures | None = None,
+        halts: HaltsInForce | None = None,
     ) -> None:
         """`without_features`: how who waits is answered when the histories are not. Without it nobody is."""
         self._features = features
@@ -76,6 +77,7 @@ class ScorePayments:
         self._clock = clock
         self._shadow = shadow
         self._without_features = without_features
+        self._halts = halts
         self._model_duration = meter().create_histogram(
             "weir.fraud.model.duration", unit="s", description="Score and explanation of a batch, waiting included"
         )
@@ -94,7 +96,7 @@ class ScorePayments:
 
         `ExplanationError` (stop) if no model has an answer that its explanation explains.
 
-        `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable` (retry).
+        `FeatureStoreUnavailable`, `PolicyStoreUnavailable`, `ModelRegistryUnavailable`, `DecisionStoreUnavailable` (retry).
         """
         if not payments:
             return []
@@ -114,6 +116,7 @@ class ScorePayments:
         scored = await self._scored([models[payment.tenant_id] for payment in payments], payments, snapshots, explain)
         # As late as possible: a policy that was approved meanwhile is in force.
         policies = await self._policies({payment.tenant_id for payment in payments})
+        halted = frozenset() if self._halts is None else await self._halts(policies)
         latency = timedelta(seconds=time.perf_counter() - arrived)
         now = self._clock()
         decisions: list[Decision] = []
@@ -133,6 +136,7 @@ class ScorePayments:
                     policy=policies[payment.tenant_id],
                     degraded=degraded | one.degraded,
                     least=least,
+                    declines_halted=payment.tenant_id in halted,
                 )
             )
         # Of a payment without its features no shadow can say what it would have done.

@@ -131,6 +131,7 @@ class ScoreShadow:
                 against=one.decision.model_version,
                 day=one.decision.decided_at.date(),
                 decided=one.decision.outcome,
+                # As if declines were never halted: how many it would decline is what is asked of it.
                 would=decide(
                     one.payment,
                     vector,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 from weir_common.privacy.settings import VaultSettings
 from weir_common.settings import PostgresSettings, Section, ServiceSettings, ValkeySettings, service_config
 
+from weir_fraud.compute_drift import DriftLimits
+from weir_fraud.domain.decline_corridor import MAX_WINDOW_MINUTES, DeclineCorridor
 from weir_fraud.domain.outcome import Outcome
+from weir_fraud.domain.promotion_gate import GateBounds
 
 
 class ScoringSettings(Section):
@@ -60,6 +64,71 @@ class ModelSettings(Section):
         return self.store if "://" in self.store else Path(self.store).absolute().as_uri()
 
 
+class DeclineSettings(Section):
+    """The corridor of tenants whose policy has none of its own; see `DeclineCorridor`."""
+
+    window_minutes: int = Field(default=60, ge=1, le=MAX_WINDOW_MINUTES)
+    least_decisions: int = Field(default=200, ge=1)
+    ceiling: float = Field(default=0.2, gt=0, le=1)
+    floor: float = Field(default=0.0, ge=0, le=1)
+
+    @property
+    def corridor(self) -> DeclineCorridor:
+        """As the domain has it."""
+        return DeclineCorridor(
+            window_minutes=self.window_minutes,
+            least_decisions=self.least_decisions,
+            ceiling=self.ceiling,
+            floor=self.floor,
+        )
+
+
+class GateSettings(Section):
+    """What a version must show before it decides; see `domain/promotion_gate.py`."""
+
+    backtest_least_payments: int = Field(default=10_000, ge=1)
+    backtest_least_frauds: int = Field(default=100, ge=1)
+    backtest_most_days: float = Field(default=30, gt=0)
+    most_loss: float = Field(default=0.01, ge=0, le=1)
+    shadow_least_decisions: int = Field(default=10_000, ge=1)
+    shadow_least_hours: float = Field(default=24, gt=0)
+    reviews_per_day: float = Field(default=2_000, gt=0)
+    """What the analysts of all tenants can look at."""
+    reviews_per_day_of_tenant: float = Field(default=200, gt=0)
+    decline_rate: float = Field(default=0.05, gt=0, le=1)
+
+    @property
+    def bounds(self) -> GateBounds:
+        """As the domain has them."""
+        return GateBounds(**self.model_dump(exclude={"reviews_per_day_of_tenant"}))
+
+
+class DriftSettings(Section):
+    """How drift is looked at; see `compute_drift.py`."""
+
+    every_seconds: float = Field(default=3_600, ge=1)
+    window_hours: float = Field(default=24, gt=0)
+    least_decisions: int = Field(default=500, ge=1)
+    """Of fewer a PSI of eleven bins is noise."""
+    most_decisions: int = Field(default=5_000, ge=1)
+    label_delay_days: float = Field(default=7, ge=0)
+    calibration_days: float = Field(default=30, gt=0)
+    least_frauds: int = Field(default=20, ge=1)
+
+    @property
+    def limits(self) -> DriftLimits:
+        """As the use case has them."""
+        return DriftLimits(
+            every=timedelta(seconds=self.every_seconds),
+            window=timedelta(hours=self.window_hours),
+            least_decisions=self.least_decisions,
+            most_decisions=self.most_decisions,
+            label_delay=timedelta(days=self.label_delay_days),
+            calibration=timedelta(days=self.calibration_days),
+            least_frauds=self.least_frauds,
+        )
+
+
 class FraudSettings(ServiceSettings):
     """All of fraud's settings."""
 
@@ -72,6 +141,9 @@ class FraudSettings(ServiceSettings):
     models: ModelSettings
     scoring: ScoringSettings = ScoringSettings()
     stream: StreamSettings = StreamSettings()
+    declines: DeclineSettings = DeclineSettings()
+    gate: GateSettings = GateSettings()
+    drift: DriftSettings = DriftSettings()
 
 
 def whole_pool(settings: PostgresSettings) -> PostgresSettings:

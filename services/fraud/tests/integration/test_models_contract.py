@@ -22,6 +22,7 @@ from weir_common.problems import Conflict, NotFound
 from weir_fraud.adapters.memory_models import MemoryModels
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.domain.model_stage import Stage
+from weir_fraud.domain.promotion_gate import Check, GateRecord
 from weir_fraud.ports import ModelRegistry
 from weir_fraud.settings import FraudSettings
 
@@ -254,3 +255,20 @@ async def test_no_tenant_reads_another_s_override(
                 f"{tenant}-third",
                 name,
             )
+
+
+async def test_a_gate_is_kept_with_its_move_and_holds_for_the_champion_that_it_was_held_against(
+    store: ModelRegistry, names: list[str], toys: Any
+) -> None:
+    champion, version, _ = names
+    checks = (Check("auc_low", None, 0.1 + 0.2, False), Check("backtest_frauds", 3.0, 2.0, True))
+    record = GateRecord(champion=champion, checks=checks, backtest=7, override="why ü", overridden_by="op")
+    other = msgspec.structs.replace(record, champion="another")
+    with pytest.raises(Conflict, match="by now"):
+        await store.promote(version, Stage.CHALLENGER, "op", "", AT, toys.audited, other)
+    await store.promote(version, Stage.CHALLENGER, "op", "", AT, toys.audited, record)
+    await store.promote(version, Stage.RETIRED, "op", "", AT, toys.audited)
+    last, first = await store.changes(version, 2)
+    assert last.gate is None
+    assert first.gate is not None
+    assert msgspec.convert(first.gate, GateRecord) == record

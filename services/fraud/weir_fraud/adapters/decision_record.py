@@ -40,6 +40,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     policy_errors: tuple[str, ...]
     thresholds: Thresholds
     degraded: tuple[str, ...]
+    declines_halted: bool
 
 
 def decision_record(decision: Decision, traceparent: str | None) -> OutgoingRecord:
@@ -67,6 +68,7 @@ def decision_record(decision: Decision, traceparent: str | None) -> OutgoingReco
         policy_errors=decision.policy_errors,
         thresholds=decision.thresholds,
         degraded=decision.degraded,
+        declines_halted=decision.declines_halted,
     )
     return OutgoingRecord(
         topic=DECISIONS,

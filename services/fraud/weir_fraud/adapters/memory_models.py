@@ -22,8 +22,10 @@ from weir_fraud.domain.model_stage import (
     Stage,
     Standing,
     moves_of,
+    refuse_another_champion,
     rollback_of,
 )
+from weir_fraud.domain.promotion_gate import Backtest, GateRecord, StoredBacktest
 from weir_fraud.ports import Model, MovesAudited, Serving, Tally
 
 _ORDER = (Stage.CHAMPION, Stage.CHALLENGER, Stage.SHADOW)
@@ -78,15 +80,23 @@ class MemoryModels:
         return moves
 
     async def promote(
-        self, version: str, to: Stage, by: str, note: str, at: datetime, audit: MovesAudited
+        self,
+        version: str,
+        to: Stage,
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
     ) -> ModelVersion:
         if version not in self._versions:
             raise NotFound(f"There is no version {version}.")
         try:
+            refuse_another_champion(self._standing(), gate)
             moves = moves_of(self._standing(), version, to)
         except MoveRefused as error:
             raise Conflict(str(error)) from error
-        self._move(moves, by, note, at, audit)
+        self._move(moves, by, note, at, audit, gate)
         return self._versions[version]
 
     async def roll_back(self, by: str, note: str, at: datetime, audit: MovesAudited) -> ModelVersion:
@@ -168,7 +178,15 @@ class MemoryModels:
         moves = [one for one in self._changes if one.version == champion and one.stage_after is Stage.CHAMPION]
         return moves[-1].previous if moves else None
 
-    def _move(self, moves: Sequence[Move], by: str, note: str, at: datetime, audit: MovesAudited) -> None:
+    def _move(
+        self,
+        moves: Sequence[Move],
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
+    ) -> None:
         for move in moves:
             served = self._versions[move.version].first_served_at
             if move.after is Stage.CHAMPION:
@@ -183,10 +201,38 @@ class MemoryModels:
                     changed_at=at,
                     changed_by=by,
                     note=note,
+                    gate=None
+                    if gate is None or move is not moves[-1]
+                    else msgspec.json.decode(msgspec.json.encode(gate)),
                 )
             )
         self._revision += 1
         self.audited += audit(moves)
+
+
+class MemoryBacktests:
+    """See `Backtests`."""
+
+    def __init__(self, registry: MemoryModels) -> None:
+        self._registry = registry
+        self._stored: list[tuple[str, StoredBacktest]] = []
+        self.audited: list[AuditEntry] = []
+
+    async def add(self, version: str, backtest: Backtest, by: str, at: datetime, audit: AuditEntry) -> StoredBacktest:
+        if await self._registry.version(version) is None:
+            raise NotFound(f"There is no version {version}.")
+        stored = StoredBacktest(number=len(self._stored) + 1, backtest=backtest, recorded_at=at, recorded_by=by)
+        self._stored.append((version, stored))
+        self.audited.append(audit)
+        return stored
+
+    async def newest(self, version: str, champion: str) -> StoredBacktest | None:
+        found = [one for of, one in self._stored if of == version and one.backtest.champion.version == champion]
+        return found[-1] if found else None
+
+    async def page(self, version: str, before: int | None, limit: int) -> list[StoredBacktest]:
+        found = [one for of, one in self._stored if of == version and (before is None or one.number < before)]
+        return found[::-1][:limit]
 
 
 class MemoryTallies:

@@ -46,7 +46,7 @@ _COLUMNS: Final = (
     "tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp, decided_at, "
     "outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source, latency, "
     "policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country, shipping_country, "
-    "payment_declined, histories, degraded, least_outcome"
+    "payment_declined, histories, degraded, least_outcome, declines_halted"
 )
 _SELECT: Final = (
     f"SELECT {', '.join('d.' + column for column in _COLUMNS.split(', '))}, m.features, "  # noqa: S608 - constants
@@ -259,6 +259,7 @@ class PostgresDecisions:
             degraded=tuple(Degraded(name) for name in row["degraded"] or ()),
             least_outcome=Outcome(row["least_outcome"] or Outcome.APPROVE),
             is_explained=len(row["contributions"]) == len(row["feature_values"]),
+            declines_halted=bool(row["declines_halted"]),
             announced_codes=tuple(row["reason_codes"]),
         )
 
@@ -348,6 +349,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         b"".join(digest or _NOBODY for digest in decision.histories) or None,
         list(decision.degraded) or None,
         None if decision.least_outcome is Outcome.APPROVE else decision.least_outcome.value,
+        decision.declines_halted,
     )
 
 

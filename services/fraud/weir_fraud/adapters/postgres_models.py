@@ -28,8 +28,10 @@ from weir_fraud.domain.model_stage import (
     Stage,
     Standing,
     moves_of,
+    refuse_another_champion,
     rollback_of,
 )
+from weir_fraud.domain.promotion_gate import GateRecord
 from weir_fraud.errors import ModelRegistryUnavailable
 from weir_fraud.ports import MovesAudited, Serving
 
@@ -81,15 +83,23 @@ class PostgresModels:
         return moves
 
     async def promote(
-        self, version: str, to: Stage, by: str, note: str, at: datetime, audit: MovesAudited
+        self,
+        version: str,
+        to: Stage,
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
     ) -> ModelVersion:
         async with self._changing() as connection:
             standing = await _standing(connection, version)
             if version not in standing:
                 raise NotFound(f"There is no version {version}.")
             with _refused():
+                refuse_another_champion(standing, gate)
                 moves = moves_of(standing, version, to)
-            await self._move(connection, moves, by, note, at, audit)
+            await self._move(connection, moves, by, note, at, audit, gate)
             return await _one(connection, version)
 
     async def roll_back(self, by: str, note: str, at: datetime, audit: MovesAudited) -> ModelVersion:
@@ -125,13 +135,17 @@ class PostgresModels:
     async def changes(self, version: str, limit: int) -> list[ModelChange]:
         async with self._reading() as connection:
             rows = await connection.fetch(
-                "SELECT version, stage_before, stage_after, previous, changed_at, changed_by, note FROM fraud.model_change "
+                "SELECT version, stage_before, stage_after, previous, changed_at, changed_by, note, gate::text AS gate FROM fraud.model_change "
                 "WHERE version = $1 ORDER BY id DESC LIMIT $2",
                 version,
                 limit,
             )
         return [
-            ModelChange(**dict(row) | {name: Stage(row[name]) for name in ("stage_before", "stage_after")})
+            ModelChange(
+                **dict(row)
+                | {name: Stage(row[name]) for name in ("stage_before", "stage_after")}
+                | {"gate": None if row["gate"] is None else msgspec.json.decode(row["gate"])}
+            )
             for row in rows
         ]
 
@@ -204,8 +218,16 @@ class PostgresModels:
         return {TenantId(row["tenant_id"]): row["version"] for row in rows}
 
     async def _move(
-        self, connection: Connection, moves: Sequence[Move], by: str, note: str, at: datetime, audit: MovesAudited
+        self,
+        connection: Connection,
+        moves: Sequence[Move],
+        by: str,
+        note: str,
+        at: datetime,
+        audit: MovesAudited,
+        gate: GateRecord | None = None,
     ) -> None:
+        """The gate is that of the last move."""
         # Whoever gives way first: there is never a second champion.
         for move in moves:
             await connection.execute(
@@ -218,8 +240,8 @@ class PostgresModels:
                 by,
             )
             await connection.execute(
-                "INSERT INTO fraud.model_change (version, stage_before, stage_after, previous, changed_at, changed_by, note) "
-                "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO fraud.model_change (version, stage_before, stage_after, previous, changed_at, changed_by, note, gate) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)",
                 move.version,
                 move.before.value,
                 move.after.value,
@@ -227,6 +249,7 @@ class PostgresModels:
                 at,
                 by,
                 note,
+                None if gate is None or move is not moves[-1] else msgspec.json.encode(gate).decode(),
             )
         await add_to_outbox(connection, SCHEMA, [audit_record(entry) for entry in audit(moves)])
 

@@ -106,6 +106,7 @@ TEN_MINUTES: Final = Window(600, "10m")
 HOUR: Final = Window(3_600, "1h")
 DAY: Final = Window(DAY_SECONDS, "24h")
 WEEK: Final = Window(7 * DAY_SECONDS, "7d")
+FORTNIGHT: Final = Window(14 * DAY_SECONDS, "14d")
 MONTH: Final = Window(30 * DAY_SECONDS, "30d")
 
 LABEL_DELAY_DAYS: Final = 7

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.degradation import Degraded, in_order
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
@@ -114,6 +115,8 @@ class Decision:
     """Whether the contributions are there; they come later if the explanation was deferred."""
     unobserved: Observation | None = field(default=None, compare=False)
     """The payment, if the histories may not have it yet. Only while the decision is new: it is kept beside it until they do."""
+    declines_halted: bool = False
+    """It would have been declined, had the tenant's share of declines not left its corridor."""
     announced_codes: tuple[str, ...] | None = field(default=None, compare=False)
     """The codes as they were stored and announced; None while the decision is new. A feature's reason may be another one later."""
 
@@ -194,8 +197,12 @@ def decide(
     policy: PolicyInForce,
     degraded: Collection[Degraded] = (),
     least: Outcome = Outcome.APPROVE,
+    declines_halted: bool = False,
 ) -> Decision:
-    """The decision of one model and one policy on one payment. `least`: what the thresholds' outcome is raised to."""
+    """The decision of one model and one policy on one payment.
+
+    `least`: what the thresholds' outcome is raised to; `declines_halted`: the tenant's are.
+    """
     told = in_order(degraded)
     without_histories = Degraded.FEATURES_UNAVAILABLE in told
     verdict = policy.judge(
@@ -207,6 +214,7 @@ def decide(
         least=least,
         stand_in=without_histories,
     )
+    outcome, changed = after_halt(verdict.outcome, verdict.rule, declines_halted)
     return Decision(
         tenant_id=payment.tenant_id,
         event_id=payment.event_id,
@@ -219,7 +227,7 @@ def decide(
         currency=payment.currency,
         event_timestamp=payment.at,
         decided_at=decided_at,
-        outcome=verdict.outcome,
+        outcome=outcome,
         score=scored.score,
         margin=scored.margin,
         base=scored.base,
@@ -241,4 +249,5 @@ def decide(
         least_outcome=least,
         is_explained=bool(scored.contributions),
         unobserved=observation_of(payment) if without_histories else None,
+        declines_halted=changed,
     )

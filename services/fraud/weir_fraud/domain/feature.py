@@ -67,7 +67,12 @@ def windowed(
 def fraud_rate(
     name: str, *, description: str, reason: ReasonCode, entity: Entity, windows: Sequence[Window]
 ) -> tuple[Feature, ...]:
-    """The share of known fraud among an entity's payments over several windows, which lie far enough back."""
+    """The share of known fraud among an entity's payments over several windows, which lie far enough back.
+
+    Not monotone, though more fraud is a greater risk: the windows overlap. Where the last week is known to be all fraud, fraud in the weeks
+    before says that it has gone on for long and may soon be found out. Held to be monotone, average precision was .65 instead of .72
+    (Fraud Detection Handbook, four folds).
+    """
     return tuple(
         Feature(
             name=f"{name}_{window.label}",
@@ -79,7 +84,6 @@ def fraud_rate(
                 Aggregate(entity, Measure.COUNT, window, Which.FRAUD, own=False),
                 Aggregate(entity, Measure.COUNT, window, own=False),
             ),
-            monotone=1,
         )
         for window in windows
     )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from weir_fraud.domain.drift import Baselines
+
 ADDITIVITY_TOLERANCE: Final = 1e-6
 """Relative to the larger of 1 and the margin; sums of doubles differ by about 1e-14."""
 SCORE_TOLERANCE: Final = 1e-6
@@ -37,6 +39,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the training code and of the libraries that it ran with."""
     training: dict[str, Any]
     metrics: dict[str, Any]
+    baselines: Baselines | None = None
+    """None in cards of before there were any: nothing can be said of drift."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -69,6 +69,8 @@ class ModelChange(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime
     changed_by: str
     note: str
+    gate: dict[str, Any] | None = None
+    """Of a move that needed one: `GateRecord`, its checks as they were then, and why they were overridden if they were."""
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,13 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     set_at: datetime
     set_by: str
     note: str
+
+
+class Gated(Protocol):
+    """What a move was held to: `GateRecord` is one."""
+
+    @property
+    def champion(self) -> str | None: ...
 
 
 class Standing(NamedTuple):
@@ -131,6 +140,13 @@ def moves_of(standing: Mapping[str, Standing], version: str, to: Stage) -> list[
     if challengers > MAX_CHALLENGERS:
         raise MoveRefused(f"There would be {challengers} challengers; every instance holds at most {MAX_CHALLENGERS}.")
     return [*given_way, Move(version, here.stage, to, previous)]
+
+
+def refuse_another_champion(standing: Mapping[str, Standing], asked: Gated | None) -> None:
+    """`MoveRefused` if the champion was replaced since the gate was looked at: its figures are against another one."""
+    champion = next((version for version, one in standing.items() if one.stage is Stage.CHAMPION), None)
+    if asked is not None and asked.champion != champion:
+        raise MoveRefused(f"The champion is {champion} by now; the gate was held against {asked.champion}.")
 
 
 def rollback_of(standing: Mapping[str, Standing], previous: str | None, further: str | None) -> list[Move]:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from weir_fraud.domain.decline_corridor import DeclineCorridor
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment
@@ -88,6 +89,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deny: tuple[Entry, ...] = ()
     rules: tuple[Rule, ...] = ()
     """In order: the first that matches decides."""
+    decline_corridor: DeclineCorridor | None = None
+    """Instead of that of the settings."""
 
 
 NOTHING: Final = Policy()

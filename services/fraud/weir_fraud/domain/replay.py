@@ -16,6 +16,7 @@ import msgspec
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, explained
+from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.model import ModelCard, Scored
 from weir_fraud.domain.policy import Entity, EntityKind, Entry, ListKind
 from weir_fraud.domain.policy_judgement import PolicyInForce
@@ -69,9 +70,11 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         least=decision.least_outcome,
         stand_in=decision.by_stand_in,
     )
+    # Whether declines were halted then is a fact of that moment, which the decision keeps.
+    outcome, changed = after_halt(verdict.outcome, verdict.rule, decision.declines_halted)
     again = replace(
         decision,
-        outcome=verdict.outcome,
+        outcome=outcome,
         score=scored.score,
         margin=scored.margin,
         base=scored.base,
@@ -82,6 +85,7 @@ def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catal
         model_outcome=verdict.model_outcome,
         policy_rule=verdict.rule,
         policy_errors=verdict.errors,
+        declines_halted=changed,
         announced_codes=None,
     )
     if not decision.is_explained:
@@ -108,6 +112,7 @@ def canonical(decision: Decision) -> bytes:
             "outcome": decision.outcome.value,
             "degraded": decision.degraded,
             "least_outcome": decision.least_outcome.value,
+            "declines_halted": decision.declines_halted,
             "model_outcome": decision.model_outcome.value,
             "model_version": decision.model_version,
             "thresholds": decision.thresholds,

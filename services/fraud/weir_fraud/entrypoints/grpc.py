@@ -179,6 +179,7 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         policy_errors=decision.policy_errors,
         degraded=[one.value for one in decision.degraded],
         explanation=fraud_pb2.EXPLANATION_COMPLETE if decision.is_explained else fraud_pb2.EXPLANATION_DEFERRED,
+        declines_halted=decision.declines_halted,
     )
     # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
     add_reason = message.reasons.add

@@ -56,6 +56,18 @@ class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stage: Stage
     note: _Note = ""
+    override_gate: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=500,
+                pattern=r"^[^\u0000-\u001f\u007f]*$",
+                description="Why it shall decide although it does not pass the gate; kept with the version for ever, no personal data",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ModelRollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,7 +161,7 @@ def models_router(
         cursor: CursorParameter = None,
     ) -> Response:
         """The newest first, each with its stage and its metrics. For operators."""
-        _of_platform(caller)
+        of_platform(caller)
         page = await registry.versions(None if cursor is None else _before(cursor), limit + 1)
         shown = page[:limit]
         last = shown[-1] if len(page) > limit else None
@@ -165,7 +177,7 @@ def models_router(
     @router.get("/versions/{version}", summary="One version", responses={**_VERSION, **NOT_FOUND})
     async def one(caller: Operator, version: Version) -> Response:
         """With its whole card, and the newest hundred of its moves between stages. For operators."""
-        _of_platform(caller)
+        of_platform(caller)
         found = await registry.version(version)
         if found is None:
             raise NotFound(f"There is no version {version}.")
@@ -193,7 +205,7 @@ def models_router(
 
         Seconds behind. Decisions are left out when the queue is full (metric `weir.fraud.shadow.dropped`).
         """
-        _of_platform(caller)
+        of_platform(caller)
         if await registry.version(version) is None:
             raise NotFound(f"There is no version {version}.")
         tenant = ALL_TENANTS
@@ -226,12 +238,17 @@ def models_router(
 
         `shadow` scores beside the champion, and is one; the one before becomes a candidate. `challenger` decides for the tenants that are
         given it. `champion` decides for everybody else; the one before is retired, or a challenger where tenants were given it.
+
+        To `challenger` and `champion` only through the gate (`GET …/gate`): 409 with `failed`, the checks that did not pass, each with value and bound. With
+        `override_gate`, a reason, it is moved all the same; that needs the action `fraud_models:override_gate`, and stands in the version's
+        `changes`. A rollback needs no gate.
+
         409 says why a version cannot be moved; `reason` is there when its model was tried and refused: `missing`, `hash`, `card`,
         `features`, `unreadable`, `explanation`.
         """
-        _of_platform(caller)
+        of_platform(caller)
         asked = decode_body(_promote, await request.body())
-        moved = await manage.promote(caller, version, asked.stage, asked.note)
+        moved = await manage.promote(caller, version, asked.stage, asked.note, asked.override_gate)
         return MsgspecResponse(_document(moved, files))
 
     @router.post(
@@ -242,7 +259,7 @@ def models_router(
     )
     async def rollback(request: Request, caller: Operator) -> Response:
         """It decides again, everywhere within five seconds; a second call goes back one further. For operators; audited."""
-        _of_platform(caller)
+        of_platform(caller)
         asked = decode_body(_rollback, await request.body() or b"{}")
         moved = await manage.roll_back(caller, asked.note)
         return MsgspecResponse(_document(moved, files))
@@ -268,7 +285,7 @@ def models_router(
     )
     async def put_override(request: Request, caller: Operator, tenant_id: TenantParameter = None) -> Response:
         """A challenger decides for the tenant, or the present champion whatever is promoted later. For operators; audited."""
-        _of_platform(caller)
+        of_platform(caller)
         asked = decode_body(_override, await request.body())
         tenant = _named(tenant_id)
         await tenant_access(request, caller, tenant, Action.FRAUD_MODELS_MANAGE)
@@ -282,7 +299,7 @@ def models_router(
     )
     async def delete_override(request: Request, caller: Operator, tenant_id: TenantParameter = None) -> Response:
         """The champion decides again. 404: it did. For operators; audited."""
-        _of_platform(caller)
+        of_platform(caller)
         tenant = _named(tenant_id)
         await tenant_access(request, caller, tenant, Action.FRAUD_MODELS_MANAGE)
         await manage.take_back(caller, tenant)
@@ -326,7 +343,7 @@ def _change(change: ModelChange) -> dict[str, Any]:
     return {name: getattr(change, name) for name in change.__struct_fields__ if name != "version"}
 
 
-def _of_platform(caller: Principal) -> None:
+def of_platform(caller: Principal) -> None:
     if caller.tenant_id is not None:
         raise Forbidden("Models are managed with the platform's own credential, not with a tenant's.")
 

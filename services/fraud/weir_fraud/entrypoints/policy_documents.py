@@ -36,6 +36,7 @@ POLICY_EXAMPLE: Final[dict[str, Any]] = {
             "reason": "Agreed with the shop in March",
         },
     ],
+    "decline_corridor": {"window_minutes": 60, "least_decisions": 200, "ceiling": 0.15, "floor": 0.001},
 }
 
 
@@ -46,6 +47,7 @@ def policy_document(policy: Policy) -> dict[str, Any]:
         "allow": [_entry(entry) for entry in policy.allow],
         "deny": [_entry(entry) for entry in policy.deny],
         "rules": policy.rules,
+        "decline_corridor": policy.decline_corridor,
     }
 
 

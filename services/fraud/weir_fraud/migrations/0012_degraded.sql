@@ -48,19 +48,8 @@ CREATE FUNCTION record_decision(
 BEGIN
     -- As in tenant_transaction: for this transaction only, so that row level security takes this tenant's row and no other.
     PERFORM set_config('weir.tenant_id', made.tenant_id, true);
-    INSERT INTO fraud.decision (
-        tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp,
-        decided_at, outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source,
-        latency, policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country,
-        shipping_country, payment_declined, histories, degraded, least_outcome
-    ) VALUES (
-        made.tenant_id, made.event_id, made.transaction_id, made.kind, made.subject, made.user_id, made.anonymous_id,
-        made.amount, made.currency, made.event_timestamp, made.decided_at, made.outcome, made.score, made.margin,
-        made.base_value, made.feature_values, made.contributions, made.reason_codes, made.model_version, made.source,
-        made.latency, made.policy_version, made.review, made.decline, made.model_outcome, made.policy_rule,
-        made.policy_errors, made.country, made.billing_country, made.shipping_country, made.payment_declined,
-        made.histories, made.degraded, made.least_outcome
-    ) ON CONFLICT (tenant_id, event_id) DO NOTHING;
+    -- Every column of the row that is given, so that a later one needs no new text here.
+    INSERT INTO fraud.decision SELECT (made).* ON CONFLICT (tenant_id, event_id) DO NOTHING;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
@@ -85,18 +74,7 @@ BEGIN
     FOR one IN SELECT DISTINCT m.tenant_id FROM unnest(made) AS m ORDER BY m.tenant_id LOOP
         PERFORM set_config('weir.tenant_id', one, true);
         RETURN QUERY WITH ours AS (
-            INSERT INTO fraud.decision AS d (
-                tenant_id, event_id, transaction_id, kind, subject, user_id, anonymous_id, amount, currency, event_timestamp,
-                decided_at, outcome, score, margin, base_value, feature_values, contributions, reason_codes, model_version, source,
-                latency, policy_version, review, decline, model_outcome, policy_rule, policy_errors, country, billing_country,
-                shipping_country, payment_declined, histories, degraded, least_outcome
-            ) SELECT
-                m.tenant_id, m.event_id, m.transaction_id, m.kind, m.subject, m.user_id, m.anonymous_id, m.amount, m.currency,
-                m.event_timestamp, m.decided_at, m.outcome, m.score, m.margin, m.base_value, m.feature_values, m.contributions,
-                m.reason_codes, m.model_version, m.source, m.latency, m.policy_version, m.review, m.decline, m.model_outcome,
-                m.policy_rule, m.policy_errors, m.country, m.billing_country, m.shipping_country, m.payment_declined, m.histories,
-                m.degraded, m.least_outcome
-            FROM unnest(made) AS m WHERE m.tenant_id = one ORDER BY m.event_id
+            INSERT INTO fraud.decision AS d SELECT m.* FROM unnest(made) AS m WHERE m.tenant_id = one ORDER BY m.event_id
             ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING d.tenant_id AS whose, d.event_id AS event
         ), kept AS (
             INSERT INTO fraud.unobserved_payment (tenant_id, event_id, observation, received_at)

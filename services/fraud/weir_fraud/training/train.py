@@ -13,6 +13,7 @@ from weir_fraud.domain.catalogue import Catalogue, catalogue_of, load_catalogue
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.training.artifacts import CARD, REQUEST_ONLY, library_versions
+from weir_fraud.training.baselines import baselines_of
 from weir_fraud.training.data import TRAIN_DAYS, VALIDATION_DAYS, TrainingSet, generate, tells, training_set
 from weir_fraud.training.fit import PARAMETERS, TREES, fit, refuse_unless_equal, scores_of, version_of
 from weir_fraud.training.metrics import report, thresholds_for
@@ -89,5 +90,6 @@ def _train_on(
                 for name, gain in sorted(zip(catalogue.names(), gains, strict=True), key=lambda pair: -pair[1])
             },
         },
+        baselines=baselines_of(data.train.x, catalogue.names(), validation),
     )
     return {**files, CARD: msgspec.json.format(msgspec.json.encode(card), indent=2)}

@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19weir/fraud/v1/fraud.proto\x12\rweir.fraud.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x17ScoreTransactionRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\"E\n\x18ScoreTransactionResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.weir.fraud.v1.Decision\"=\n\x18ScoreTransactionsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"N\n\x19ScoreTransactionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .weir.fraud.v1.ScoredTransaction\"u\n\x11ScoredTransaction\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.weir.fraud.v1.DecisionH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.weir.fraud.v1.RefusalH\x00\x42\x08\n\x06result\"L\n\x07Refusal\x12\x0e\n\x06\x64\x65tail\x18\x01 \x01(\t\x12\x31\n\nviolations\x18\x02 \x03(\x0b\x32\x1d.weir.fraud.v1.FieldViolation\"@\n\x0e\x46ieldViolation\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"\xb4\x05\n\x08\x44\x65\x63ision\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\'\n\x07outcome\x18\x04 \x01(\x0e\x32\x16.weir.fraud.v1.Outcome\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x14\n\x0creason_codes\x18\x06 \x03(\t\x12\x0e\n\x06margin\x18\x07 \x01(\x01\x12\x12\n\nbase_value\x18\x08 \x01(\x01\x12&\n\x07reasons\x18\t \x03(\x0b\x32\x15.weir.fraud.v1.Reason\x12\x32\n\rcontributions\x18\n \x03(\x0b\x32\x1b.weir.fraud.v1.Contribution\x12\x15\n\rmodel_version\x18\x0b \x01(\t\x12-\n\nthresholds\x18\x0c \x01(\x0b\x32\x19.weir.fraud.v1.Thresholds\x12.\n\nevent_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65\x63ided_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07latency\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rmodel_outcome\x18\x10 \x01(\x0e\x32\x16.weir.fraud.v1.Outcome\x12\x16\n\x0epolicy_version\x18\x11 \x01(\r\x12\x18\n\x0bpolicy_rule\x18\x12 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rpolicy_errors\x18\x13 \x03(\t\x12\x10\n\x08\x64\x65graded\x18\x14 \x03(\t\x12/\n\x0b\x65xplanation\x18\x15 \x01(\x0e\x32\x1a.weir.fraud.v1.ExplanationB\x0e\n\x0c_policy_rule\"P\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x14\n\x0cshopper_text\x18\x04 \x01(\t\"h\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x13\n\x0breason_code\x18\x04 \x01(\tB\x08\n\x06_value\"-\n\nThresholds\x12\x0e\n\x06review\x18\x01 \x01(\x01\x12\x0f\n\x07\x64\x65\x63line\x18\x02 \x01(\x01*`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPROVE\x10\x01\x12\x12\n\x0eOUTCOME_REVIEW\x10\x02\x12\x13\n\x0fOUTCOME_DECLINE\x10\x03*^\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPLANATION_COMPLETE\x10\x01\x12\x18\n\x14\x45XPLANATION_DEFERRED\x10\x02\x32\xdb\x01\n\x0c\x46raudService\x12\x63\n\x10ScoreTransaction\x12&.weir.fraud.v1.ScoreTransactionRequest\x1a\'.weir.fraud.v1.ScoreTransactionResponse\x12\x66\n\x11ScoreTransactions\x12\'.weir.fraud.v1.ScoreTransactionsRequest\x1a(.weir.fraud.v1.ScoreTransactionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19weir/fraud/v1/fraud.proto\x12\rweir.fraud.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x17ScoreTransactionRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\"E\n\x18ScoreTransactionResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.weir.fraud.v1.Decision\"=\n\x18ScoreTransactionsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"N\n\x19ScoreTransactionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .weir.fraud.v1.ScoredTransaction\"u\n\x11ScoredTransaction\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.weir.fraud.v1.DecisionH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.weir.fraud.v1.RefusalH\x00\x42\x08\n\x06result\"L\n\x07Refusal\x12\x0e\n\x06\x64\x65tail\x18\x01 \x01(\t\x12\x31\n\nviolations\x18\x02 \x03(\x0b\x32\x1d.weir.fraud.v1.FieldViolation\"@\n\x0e\x46ieldViolation\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\"\xcd\x05\n\x08\x44\x65\x63ision\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\'\n\x07outcome\x18\x04 \x01(\x0e\x32\x16.weir.fraud.v1.Outcome\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x14\n\x0creason_codes\x18\x06 \x03(\t\x12\x0e\n\x06margin\x18\x07 \x01(\x01\x12\x12\n\nbase_value\x18\x08 \x01(\x01\x12&\n\x07reasons\x18\t \x03(\x0b\x32\x15.weir.fraud.v1.Reason\x12\x32\n\rcontributions\x18\n \x03(\x0b\x32\x1b.weir.fraud.v1.Contribution\x12\x15\n\rmodel_version\x18\x0b \x01(\t\x12-\n\nthresholds\x18\x0c \x01(\x0b\x32\x19.weir.fraud.v1.Thresholds\x12.\n\nevent_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65\x63ided_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07latency\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rmodel_outcome\x18\x10 \x01(\x0e\x32\x16.weir.fraud.v1.Outcome\x12\x16\n\x0epolicy_version\x18\x11 \x01(\r\x12\x18\n\x0bpolicy_rule\x18\x12 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rpolicy_errors\x18\x13 \x03(\t\x12\x10\n\x08\x64\x65graded\x18\x14 \x03(\t\x12/\n\x0b\x65xplanation\x18\x15 \x01(\x0e\x32\x1a.weir.fraud.v1.Explanation\x12\x17\n\x0f\x64\x65\x63lines_halted\x18\x18 \x01(\x08\x42\x0e\n\x0c_policy_rule\"P\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x14\n\x0cshopper_text\x18\x04 \x01(\t\"h\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x13\n\x0breason_code\x18\x04 \x01(\tB\x08\n\x06_value\"-\n\nThresholds\x12\x0e\n\x06review\x18\x01 \x01(\x01\x12\x0f\n\x07\x64\x65\x63line\x18\x02 \x01(\x01*`\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPROVE\x10\x01\x12\x12\n\x0eOUTCOME_REVIEW\x10\x02\x12\x13\n\x0fOUTCOME_DECLINE\x10\x03*^\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPLANATION_COMPLETE\x10\x01\x12\x18\n\x14\x45XPLANATION_DEFERRED\x10\x02\x32\xdb\x01\n\x0c\x46raudService\x12\x63\n\x10ScoreTransaction\x12&.weir.fraud.v1.ScoreTransactionRequest\x1a\'.weir.fraud.v1.ScoreTransactionResponse\x12\x66\n\x11ScoreTransactions\x12\'.weir.fraud.v1.ScoreTransactionsRequest\x1a(.weir.fraud.v1.ScoreTransactionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weir.fraud.v1.fraud_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=1577
-  _globals['_OUTCOME']._serialized_end=1673
-  _globals['_EXPLANATION']._serialized_start=1675
-  _globals['_EXPLANATION']._serialized_end=1769
+  _globals['_OUTCOME']._serialized_start=1602
+  _globals['_OUTCOME']._serialized_end=1698
+  _globals['_EXPLANATION']._serialized_start=1700
+  _globals['_EXPLANATION']._serialized_end=1794
   _globals['_SCORETRANSACTIONREQUEST']._serialized_start=109
   _globals['_SCORETRANSACTIONREQUEST']._serialized_end=168
   _globals['_SCORETRANSACTIONRESPONSE']._serialized_start=170
@@ -52,13 +52,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELDVIOLATION']._serialized_start=581
   _globals['_FIELDVIOLATION']._serialized_end=645
   _globals['_DECISION']._serialized_start=648
-  _globals['_DECISION']._serialized_end=1340
-  _globals['_REASON']._serialized_start=1342
-  _globals['_REASON']._serialized_end=1422
-  _globals['_CONTRIBUTION']._serialized_start=1424
-  _globals['_CONTRIBUTION']._serialized_end=1528
-  _globals['_THRESHOLDS']._serialized_start=1530
-  _globals['_THRESHOLDS']._serialized_end=1575
-  _globals['_FRAUDSERVICE']._serialized_start=1772
-  _globals['_FRAUDSERVICE']._serialized_end=1991
+  _globals['_DECISION']._serialized_end=1365
+  _globals['_REASON']._serialized_start=1367
+  _globals['_REASON']._serialized_end=1447
+  _globals['_CONTRIBUTION']._serialized_start=1449
+  _globals['_CONTRIBUTION']._serialized_end=1553
+  _globals['_THRESHOLDS']._serialized_start=1555
+  _globals['_THRESHOLDS']._serialized_end=1600
+  _globals['_FRAUDSERVICE']._serialized_start=1797
+  _globals['_FRAUDSERVICE']._serialized_end=2016
 # @@protoc_insertion_point(module_scope)

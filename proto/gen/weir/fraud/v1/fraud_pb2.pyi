@@ -86,7 +86,7 @@ class FieldViolation(_message.Message):
     def __init__(self, pointer: _Optional[str] = ..., expected: _Optional[str] = ..., got: _Optional[str] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("tenant_id", "event_id", "transaction_id", "outcome", "score", "reason_codes", "margin", "base_value", "reasons", "contributions", "model_version", "thresholds", "event_time", "decided_time", "latency", "model_outcome", "policy_version", "policy_rule", "policy_errors", "degraded", "explanation")
+    __slots__ = ("tenant_id", "event_id", "transaction_id", "outcome", "score", "reason_codes", "margin", "base_value", "reasons", "contributions", "model_version", "thresholds", "event_time", "decided_time", "latency", "model_outcome", "policy_version", "policy_rule", "policy_errors", "degraded", "explanation", "declines_halted")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Decision(_message.Message):
     POLICY_ERRORS_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    DECLINES_HALTED_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     event_id: str
     transaction_id: str
@@ -129,7 +130,8 @@ class Decision(_message.Message):
     policy_errors: _containers.RepeatedScalarFieldContainer[str]
     degraded: _containers.RepeatedScalarFieldContainer[str]
     explanation: Explanation
-    def __init__(self, tenant_id: _Optional[str] = ..., event_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., score: _Optional[float] = ..., reason_codes: _Optional[_Iterable[str]] = ..., margin: _Optional[float] = ..., base_value: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., model_version: _Optional[str] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., model_outcome: _Optional[_Union[Outcome, str]] = ..., policy_version: _Optional[int] = ..., policy_rule: _Optional[str] = ..., policy_errors: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ..., explanation: _Optional[_Union[Explanation, str]] = ...) -> None: ...
+    declines_halted: bool
+    def __init__(self, tenant_id: _Optional[str] = ..., event_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., score: _Optional[float] = ..., reason_codes: _Optional[_Iterable[str]] = ..., margin: _Optional[float] = ..., base_value: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., model_version: _Optional[str] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., model_outcome: _Optional[_Union[Outcome, str]] = ..., policy_version: _Optional[int] = ..., policy_rule: _Optional[str] = ..., policy_errors: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ..., explanation: _Optional[_Union[Explanation, str]] = ..., declines_halted: _Optional[bool] = ...) -> None: ...
 
 class Reason(_message.Message):
     __slots__ = ("code", "text", "contribution", "shopper_text")

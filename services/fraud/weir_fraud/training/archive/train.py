@@ -20,6 +20,7 @@ from weir_fraud.training.archive.intervals import figures
 from weir_fraud.training.archive.recipe import Recipe
 from weir_fraud.training.archive.rows import Rows
 from weir_fraud.training.artifacts import CARD, library_versions
+from weir_fraud.training.baselines import baselines_of
 from weir_fraud.training.data import tells
 from weir_fraud.training.fit import refuse_unless_equal, scores_of, version_of
 from weir_fraud.training.metrics import thresholds_for
@@ -116,6 +117,7 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
             "onnx_difference_max": parity,
             "importance": _importance(served, telling, test),
         },
+        baselines=baselines_of(fit_rows.x, telling, _scores(measured, validation)),
     )
     return {**files, CARD: msgspec.json.format(msgspec.json.encode(card), indent=2)}
 
