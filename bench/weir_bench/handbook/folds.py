@@ -243,7 +243,8 @@ class LivePath:
 
     async def _give(self, version: str) -> None:
         path = f"{_MODELS}/override?tenant_id={self._tenant.id}"
-        body = {"stage": "challenger", "note": "bench-handbook"}
+        # There is no champion of this data to be measured against.
+        body = {"stage": "challenger", "note": "bench-handbook", "override_gate": "bench-handbook measures it"}
         (await self._gateway.operator("POST", f"{_MODELS}/versions/{version}/promote", json=body)).raise_for_status()
         (await self._gateway.operator("PUT", path, json={"version": version, "note": "bench-handbook"})).raise_for_status()  # fmt: skip
         headers = {"x-api-key": self._tenant.key}

@@ -124,7 +124,7 @@ def score(
     clock: Callable[[], datetime],
     halts: ActiveHalts,
 ) -> ScorePayments:
-    return ScorePayments(features, OneModel(sure), catalogue, in_force, clock, None, halts)
+    return ScorePayments(features, OneModel(sure), catalogue, in_force, clock, halts=halts)
 
 
 async def decided(score: ScorePayments, payment: Payment) -> Decision:

@@ -142,6 +142,8 @@ def test_a_story_of_one_user(catalogue: Catalogue, make_payment: Make) -> None:
             "user_payment_count_24h": 4,
             "user_payment_count_30d": 4,
             "user_payment_count_7d": 4,
+            "user_max_to_mean_14d": 30 / 15,
+            "user_max_to_mean_7d": 30 / 15,
             "user_payment_mean_24h": 125 / 4,
             "user_payment_mean_30d": 125 / 4,
             "user_payment_mean_7d": 125 / 4,
@@ -303,6 +305,7 @@ def test_the_risk_of_a_merchant_is_that_of_payments_whose_labels_are_known(
     assert found["merchant_payment_count_30d_delayed_7d"] == 30
     assert found["merchant_fraud_rate_24h_delayed_7d"] == 0
     assert found["merchant_fraud_rate_7d_delayed_7d"] == 1 / 7
+    assert found["merchant_fraud_rate_14d_delayed_7d"] == 3 / 14
     assert found["merchant_fraud_rate_30d_delayed_7d"] == 6 / 30
 
 
