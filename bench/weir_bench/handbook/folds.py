@@ -67,6 +67,7 @@ LANES: Final = 4
 _MODELS: Final = "/api/v2/ml/models/fraud"
 _NAMES: Final = ("auc", "average_precision", "card_precision_100")
 _TRIES: Final = 60
+_AGAIN: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 async def measure_folds(mesh: Mesh, folder: Path, training_days: int) -> list[Measure]:
@@ -210,7 +211,8 @@ class LivePath:
                     request, metadata=(("x-api-key", self._tenant.key),), timeout=5
                 )
             except grpc.aio.AioRpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+                # A decision that was made and not heard of is given again.
+                if error.code() not in _AGAIN:
                     raise
                 await asyncio.sleep(0.2)
                 continue

@@ -41,15 +41,12 @@ class FeatureStore(Protocol):
     async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
         """Add each payment, in order, to the histories of its entities, and give its aggregates; one round trip.
 
-        A repeat within the life of its snapshot adds nothing and gives the first answer again; later it adds nothing either.
+        A repeat adds nothing, and gives the aggregates as they are now, without itself.
         """
         ...
 
     async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
-        """As `observe`, of payments of the past, with what is known of them by now; no first answers are kept.
-
-        A repeat adds nothing, and gives its aggregates as they are now.
-        """
+        """As `observe`, of payments of the past, with what is known of them by now."""
         ...
 
     async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:

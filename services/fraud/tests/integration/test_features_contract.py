@@ -30,7 +30,7 @@ PLAN = (Aggregate(Entity.USER, Measure.COUNT, HOUR), Aggregate(Entity.DEVICE, Me
 
 @pytest.fixture
 async def online(valkey: Redis) -> ValkeyFeatures:
-    features = ValkeyFeatures(valkey, PLAN, history_ttl_seconds=60, snapshot_ttl_seconds=30)
+    features = ValkeyFeatures(valkey, PLAN, history_ttl_seconds=60)
     await features.load()
     return features
 

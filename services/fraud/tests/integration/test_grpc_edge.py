@@ -103,7 +103,7 @@ async def channel(
     audit: Recorded,
     vault: OpenVault,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120, snapshot_ttl_seconds=60)
+    features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120)
     await features.load()
     decisions = PostgresDecisions(pool, catalogue, lambda: None)
     await decisions.register(model_as_served.card)

@@ -104,7 +104,7 @@ def send(publisher: KafkaPublisher, topic: str) -> Send:
 
 @pytest.fixture
 async def features(valkey: Redis, catalogue: Catalogue) -> ValkeyFeatures:
-    features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120, snapshot_ttl_seconds=60)
+    features = ValkeyFeatures(valkey, catalogue.plan, history_ttl_seconds=120)
     await features.load()
     return features
 

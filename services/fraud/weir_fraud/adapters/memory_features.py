@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weir_common.ids import EventId, TenantId
+from weir_common.ids import TenantId
 
 from weir_fraud.domain.aggregate import Aggregate
 from weir_fraud.domain.history import Histories, Snapshot
@@ -13,22 +13,14 @@ from weir_fraud.ports import Unobserved
 
 
 class MemoryFeatures:
-    """Snapshots never expire here."""
+    """See `FeatureStore`."""
 
     def __init__(self, plan: Sequence[Aggregate]) -> None:
         self._plan = tuple(plan)
         self._tenants: dict[TenantId, Histories] = {}
-        self._snapshots: dict[tuple[TenantId, EventId], Snapshot] = {}
 
     async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
-        answers = []
-        for payment in payments:
-            key = (payment.tenant_id, payment.event_id)
-            if key not in self._snapshots:
-                histories = self._tenants.setdefault(payment.tenant_id, Histories(self._plan))
-                self._snapshots[key] = histories.observe(observation_of(payment))
-            answers.append(self._snapshots[key])
-        return answers
+        return await self.replay(payments, [None] * len(payments))
 
     async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
         answers = []

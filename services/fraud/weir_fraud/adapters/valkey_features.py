@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -13,11 +15,13 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from weir_common.ids import TenantId
 from weir_common.telemetry import meter
 
-from weir_fraud.adapters.lua_program import ENTITIES, lua_program
+from weir_fraud.adapters.aggregate_kernel import Kernel
+from weir_fraud.adapters.lua_program import ENTITIES, PROGRAM
 from weir_fraud.domain.aggregate import DAY_SECONDS, RETENTION_SECONDS, Aggregate, Entity
 from weir_fraud.domain.history import Snapshot, forget_before
 from weir_fraud.domain.payment import (
     Known,
+    Observation,
     Observed,
     Payment,
     entity_digest,
@@ -30,18 +34,18 @@ from weir_fraud.ports import Unobserved
 
 log = structlog.get_logger(__name__)
 
+_Answer = TypeVar("_Answer")
+
 LAYOUT: Final = "v2"
 """Of `pack`; another layout has other keys."""
-_REPLAYED: Final = 50
-"""Payments of one call in a replay: a millisecond or two, in which the server answers nobody else."""
-_Answer = TypeVar("_Answer")
+_OBSERVED: Final = 20
+"""Payments of one call: half a millisecond, in which the server answers nobody else. The calls of a batch go together."""
 _LABELLED: Final = struct.Struct("<q6s")
+_REACHES: Final = struct.Struct(f"<{len(ENTITIES)}q")
 
 
 class ValkeyFeatures:
-    """Histories of 38 days and snapshots of 15 minutes, the duplicate window of the consumers. Every key has a TTL.
-
-    That of a history is put off once a day, and so a day longer than what it is read for.
+    """Histories of 38 days. Every key has a TTL, which is put off once a day, and so a day longer than what it is read for.
 
     All keys of a tenant carry the same hash tag, so that the function finds them on one node of a cluster.
     """
@@ -52,56 +56,41 @@ class ValkeyFeatures:
         plan: Sequence[Aggregate],
         *,
         history_ttl_seconds: int = RETENTION_SECONDS + DAY_SECONDS,
-        snapshot_ttl_seconds: int = 900,
     ) -> None:
         self._client = client
-        self._program = lua_program(plan)
-        self._answer = struct.Struct(f"<{len(plan)}d")
-        self._history_ttl = history_ttl_seconds * 1000
-        self._snapshot_ttl = snapshot_ttl_seconds * 1000
+        self._kernel = Kernel(plan) if plan else None
+        reaches = self._kernel.reaches if self._kernel is not None else (0,) * len(ENTITIES)
+        self._asked_for = (history_ttl_seconds * 1000, int(bool(plan)), _REACHES.pack(*reaches))
         self._duration = meter().create_histogram(
             "weir.fraud.features.duration", unit="s", description="Update and read of the features, one round trip"
         )
 
-    @property
-    def function_name(self) -> str:
-        """On the server; it names the plan."""
-        return self._program.name
-
     async def load(self) -> None:
-        """Bring the function to the server; one of the same name has the same text."""
+        """Bring the functions to the server, where one of the same name has the same text, and compile the kernel."""
+        if self._kernel is not None:
+            await asyncio.to_thread(self._kernel.warm)
         try:
-            await self._client.function_load(self._program.source, replace=True)
+            await self._client.function_load(PROGRAM.source, replace=True)
         except RedisError as error:
             raise FeatureStoreUnavailable(f"Valkey does not take the feature functions: {error}") from error
 
     async def observe(self, payments: Sequence[Payment]) -> list[Snapshot]:
-        if not payments:
-            return []
         started = time.perf_counter()
-        calls = [self._call(payment) for payment in payments]
-        answers = await self._asked(lambda: self._observe(calls))
+        answers = await self._observe([_arrival(payment, observation_of(payment)) for payment in payments])
         self._duration.record(time.perf_counter() - started)
-        return [self._answer.unpack(answer) for answer in answers]
+        return answers
 
     async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
-        if not payments:
-            return []
-        chunks = [
-            self._replay_call(payments[start : start + _REPLAYED], labels[start : start + _REPLAYED])
-            for start in range(0, len(payments), _REPLAYED)
-        ]
-        answers = await self._asked(lambda: self._replay(chunks))
-        if not self._answer.size:
-            return [()] * len(payments)
-        return list(self._answer.iter_unpack(b"".join(answers)))
+        arrivals = []
+        for payment, known in zip(payments, labels, strict=True):
+            own = observation_of(payment)
+            if known is not None:
+                own = own._replace(label=known.label, label_at=known.at)
+            arrivals.append(_arrival(payment, own))
+        return await self._observe(arrivals)
 
     async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:
-        chunks = [
-            self._restore_call(tenant_id, kept[start : start + _REPLAYED]) for start in range(0, len(kept), _REPLAYED)
-        ]
-        if chunks:
-            await self._asked(lambda: self._replay(chunks))
+        await self._observe([_Arrival(tenant_id, one.digests, one.observation) for one in kept])
 
     async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
         at = _LABELLED.pack(observed.at, observed.id.to_bytes(6, "little"))
@@ -109,7 +98,7 @@ class ValkeyFeatures:
         arguments = (*keys, at, known.label, known.at.to_bytes(8, "little", signed=True))
 
         async def put() -> int:
-            found: int = await self._client.fcall(self._program.label, len(keys), *arguments)
+            found: int = await self._client.fcall(PROGRAM.label, len(keys), *arguments)
             return found
 
         return bool(keys) and await self._asked(put) > 0
@@ -148,52 +137,57 @@ class ValkeyFeatures:
         except (RedisError, OSError, TimeoutError) as error:
             raise FeatureStoreUnavailable(f"Valkey did not answer: {error!r}") from error
 
-    async def _observe(self, calls: Sequence[tuple[Any, ...]]) -> list[bytes]:
-        keys = 1 + len(ENTITIES)
+    async def _observe(self, arrivals: Sequence[_Arrival]) -> list[Snapshot]:
+        if not arrivals:
+            return []
+        packed = [pack(arrival.own) for arrival in arrivals]
+        calls = [self._call(arrivals[part], packed[part]) for part in _parts(arrivals)]
+        replies = await self._asked(lambda: self._called(calls))
+        kernel = self._kernel
+        if kernel is None:
+            return [()] * len(arrivals)
+        histories = list(chain.from_iterable(replies))
+        width = len(ENTITIES)
+        return [kernel.answer(own, histories[place * width : (place + 1) * width]) for place, own in enumerate(packed)]
+
+    async def _called(self, calls: Sequence[tuple[int, list[Any]]]) -> list[list[bytes | None]]:
         if len(calls) == 1:
-            return [await self._client.fcall(self._program.observe, keys, *calls[0])]
+            keys, call = calls[0]
+            return [await self._client.fcall(PROGRAM.observe, keys, *call)]
         async with self._client.pipeline(transaction=False) as pipeline:
-            for call in calls:
-                pipeline.fcall(self._program.observe, keys, *call)
+            for keys, call in calls:
+                pipeline.fcall(PROGRAM.observe, keys, *call)
             return list(await pipeline.execute())
 
-    async def _replay(self, chunks: Sequence[tuple[int, list[Any]]]) -> list[bytes]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for keys, call in chunks:
-                pipeline.fcall(self._program.replay, keys, *call)
-            return list(await pipeline.execute())
-
-    def _call(self, payment: Payment) -> tuple[Any, ...]:
-        own = observation_of(payment)
-        snapshot = f"fraud:{{{payment.tenant_id}}}:{self._program.name[-8:]}:{payment.event_id}"
-        return (
-            snapshot,
-            *(key or snapshot for key in _history_keys(payment.tenant_id, observed_of(payment).digests)),
-            pack(own),
-            forget_before(own),
-            self._history_ttl,
-            self._snapshot_ttl,
-        )
-
-    def _replay_call(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> tuple[int, list[Any]]:
-        keys: list[Any] = []
-        arguments: list[Any] = [self._history_ttl]
-        for payment, known in zip(payments, labels, strict=True):
-            own = observation_of(payment)
-            if known is not None:
-                own = own._replace(label=known.label, label_at=known.at)
-            nobody = f"fraud:{{{payment.tenant_id}}}:{LAYOUT}"
-            keys += [key or nobody for key in _history_keys(payment.tenant_id, observed_of(payment).digests)]
-            arguments += [pack(own), forget_before(own)]
-        return len(keys), [*keys, *arguments]
-
-    def _restore_call(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> tuple[int, list[Any]]:
+    def _call(self, arrivals: Sequence[_Arrival], packed: Sequence[bytes]) -> tuple[int, list[Any]]:
+        tenant_id = arrivals[0].tenant_id
         nobody = f"fraud:{{{tenant_id}}}:{LAYOUT}"
-        keys = [key or nobody for one in kept for key in _history_keys(tenant_id, one.digests)]
-        arguments: list[Any] = [self._history_ttl]
-        for one in kept:
-            arguments += [pack(one.observation), forget_before(one.observation)]
+        keys = [key or nobody for arrival in arrivals for key in _history_keys(tenant_id, arrival.digests)]
+        arguments: list[Any] = [*self._asked_for, nobody]
+        for arrival, own in zip(arrivals, packed, strict=True):
+            arguments += (own, forget_before(arrival.own))
         return len(keys), [*keys, *arguments]
+
+
+class _Arrival(NamedTuple):
+    """A payment that is to be observed."""
+
+    tenant_id: TenantId
+    digests: Sequence[bytes]
+    own: Observation
+
+
+def _arrival(payment: Payment, own: Observation) -> _Arrival:
+    return _Arrival(payment.tenant_id, observed_of(payment).digests, own)
+
+
+def _parts(arrivals: Sequence[_Arrival]) -> Iterator[slice]:
+    """Neighbours of one tenant, so many as one call takes."""
+    start = 0
+    for place in range(1, len(arrivals) + 1):
+        if place == len(arrivals) or place - start == _OBSERVED or arrivals[place].tenant_id != arrivals[start].tenant_id:  # fmt: skip
+            yield slice(start, place)
+            start = place
 
 
 def _history_keys(tenant_id: TenantId, digests: Sequence[bytes]) -> list[str | None]:
