@@ -47,7 +47,9 @@ def _parts(tenant: str) -> list[str]:
     cart = business["transaction_context"]["cart_context"]
     cart["cart_id"] = "@EVENT@"
     cart["cart_value"]["final_total"] = "@AMOUNT@"
-    method = cart["payment_context"]["payment_methods"][0]
+    context = cart["payment_context"]
+    context["shipping_context"]["shipping_address"]["address_hash"] = "@ADDRESS@"
+    method = context["payment_methods"][0]
     method["tokenized_identifier"] = "@TOKEN@"
     method["billing_address"]["address_hash"] = "@ADDRESS@"
     text = json.dumps(document, separators=(",", ":")).replace('"@AMOUNT@"', "@AMOUNT@")
