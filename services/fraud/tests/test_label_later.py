@@ -157,6 +157,19 @@ async def test_imports_are_forgotten_with_the_histories(
     forget = ForgetImports(store, lambda: [tenant], time)
     assert [await forget.forget(tenant) for _ in range(3)] == [CHUNK, 5, 0]
     assert list(await store.observed(tenant, [young.event_id])) == [young.event_id]
+
+
+async def test_imports_of_every_tenant_are_forgotten_after_the_start(
+    store: MemoryImports, time: Clock, tenant: TenantId, make_payment: Make
+) -> None:
+    other = TenantId("other")
+    many = [make_payment(after=number / 1000) for number in range(CHUNK + 5)]
+    await store.record([*many, make_payment(tenant_id=other)])
+    time.now += PATIENCE + timedelta(minutes=1)
     stop = asyncio.Event()
+    running = asyncio.create_task(ForgetImports(store, lambda: [tenant, other], time, first_seconds=0).run(stop))
+    async with asyncio.timeout(5):
+        while len(store):
+            await asyncio.sleep(0.01)
     stop.set()
-    await asyncio.wait_for(forget.run(stop), 1)
+    await asyncio.wait_for(running, 1)

@@ -16,6 +16,8 @@ from weir_fraud.ports import ImportedPayments
 
 log = structlog.get_logger(__name__)
 
+FIRST_SECONDS: Final = 60.0
+"""After the start, also of an instance that never lives for an hour."""
 EVERY_SECONDS: Final = 3_600.0
 PAUSE_SECONDS: Final = 0.2
 DEADLINE_SECONDS: Final = 10.0
@@ -27,15 +29,23 @@ class ForgetImports:
     """Once an hour, a chunk at a time with a pause behind each."""
 
     def __init__(
-        self, imports: ImportedPayments, tenants: Callable[[], Sequence[TenantId]], clock: Callable[[], datetime]
+        self,
+        imports: ImportedPayments,
+        tenants: Callable[[], Sequence[TenantId]],
+        clock: Callable[[], datetime],
+        *,
+        first_seconds: float = FIRST_SECONDS,
     ) -> None:
         self._imports = imports
         self._tenants = tenants
         self._clock = clock
+        self._first_seconds = first_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop."""
-        while not await _stopped(stop, EVERY_SECONDS):
+        wait = self._first_seconds
+        while not await _stopped(stop, wait):
+            wait = EVERY_SECONDS
             for tenant_id in self._tenants():
                 try:
                     while await self.forget(tenant_id) == CHUNK and not await _stopped(stop, PAUSE_SECONDS):

@@ -428,9 +428,13 @@ async def test_a_label_counts_for_a_payment_that_was_only_imported(
     then = now() - timedelta(days=20)
     old = [sold(tenant, then + timedelta(hours=number), "batch_import") for number in range(4)]
     young = sold(tenant, now() - timedelta(days=1), "batch_import")
+    ancient = sold(tenant, now() - timedelta(days=50), "batch_import")
     async with consuming():
-        await send([*old, young])
+        await send([ancient, *old, young])
         await until_decided(decisions, tenant, [young])
+    ids = [EventId(one["event_metadata"]["event_id"]) for one in (ancient, *old, young)]
+    # Of what no feature asks for any more nothing is kept.
+    assert set(await PostgresWaitingLabels(pool).observed(tenant, ids)) == set(ids[1:])
     other = TenantId(f"{tenant}-2")
     stranger = said(other, old[1], LabelKind.CHARGEBACK, then + timedelta(days=2))
     news = said(tenant, old[0], LabelKind.CHARGEBACK, then + timedelta(days=2))

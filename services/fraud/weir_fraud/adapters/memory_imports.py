@@ -19,6 +19,10 @@ class MemoryImports:
         self._waiting: list[WaitingLabel] = []
         self._places = 0
 
+    def __len__(self) -> int:
+        """Imported payments of all tenants."""
+        return len(self._payments)
+
     async def record(self, payments: Sequence[Payment]) -> None:
         """As `record_imports`."""
         for payment in payments:
