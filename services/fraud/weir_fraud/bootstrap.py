@@ -47,10 +47,12 @@ from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_declines import PostgresDeclines
 from weir_fraud.adapters.postgres_deferred import PostgresDeferred
 from weir_fraud.adapters.postgres_drift import PostgresDrift
+from weir_fraud.adapters.postgres_imports import PostgresImports
 from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_tallies import PostgresTallies
 from weir_fraud.adapters.postgres_unobserved import PostgresUnobserved
+from weir_fraud.adapters.postgres_waiting_labels import PostgresWaitingLabels
 from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
@@ -78,6 +80,8 @@ from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, ModelRefused
 from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
+from weir_fraud.forget_imports import ForgetImports
+from weir_fraud.label_later import LabelLater
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.lift_halt import LiftHalt
 from weir_fraud.load_models import LoadModel, PublishModel
@@ -196,6 +200,12 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             features, models, catalogue, in_force, now, shadow, without_features=without_features, halts=halts
         )
         observe_later = ObserveLater(PostgresUnobserved(pool), past, cases)
+        label_later = LabelLater(PostgresWaitingLabels(pool), past, cases, label_metrics, now)
+        imports = PostgresImports(pool)
+
+        def tenants() -> list[TenantId]:
+            return [TenantId(tenant.tenant_id) for tenant in directory.tenants()]
+
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         explain_later = ExplainLater(
             PostgresDeferred(pool), decisions, kept_models, catalogue, lambda: score_transaction.is_at_ease
@@ -258,7 +268,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         drift = ComputeDrift(
             drift_store,
             models,
-            lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()],
+            tenants,
             DriftMetrics(),
             settings.drift.limits,
             now,
@@ -299,7 +309,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 ),
                 partial(
                     subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
-                    FraudSubjectData(decisions, features, policies, cases, cases, notes),
+                    FraudSubjectData(decisions, features, policies, cases, cases, notes, imports),
                 ),
             ],
             ["weir.fraud.v1.FraudService", "weir.privacy.v1.SubjectDataService", "weir.ops.v1.AppliedService"],
@@ -318,6 +328,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
                 BackgroundTask("models", models.run),
                 BackgroundTask("shadow", shadow.run),
                 BackgroundTask("observe later", observe_later.run),
+                BackgroundTask("label later", label_later.run),
+                BackgroundTask("forget imports", ForgetImports(imports, tenants, now).run),
                 BackgroundTask("explain later", explain_later.run),
                 BackgroundTask("declines", watch_declines.run),
                 BackgroundTask("halts", halts.run),

@@ -168,6 +168,54 @@ def train(
         _show_card(card, output, register)
 
 
+@fraud.command("rebuild")
+def rebuild(
+    tenants: Annotated[
+        list[str] | None,
+        typer.Option("--tenant", help="Whose histories; may be given several times (default: everybody's)."),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Payments that happened from then on (UTC; default: 39 days ago, all that features may ask for).",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Fill the histories in Valkey again, after it lost them.
+
+    Payments are read from the Iceberg archive in the order in which they were accepted, then from the log what the archive does not have
+    yet, and what became known of them from the service's store. What a history has already is left alone: it may be run again, and
+    beside a service that serves. Until it has finished features are incomplete.
+
+    Exit code 0: done. 2: the archive, the log or a store cannot be read; what was put back stays, and may be gone on with.
+
+    Example:  weir fraud rebuild --tenant merchant_12345
+    """
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        errors.print(f"{time.monotonic() - started:6.1f} s  {line}", soft_wrap=True, highlight=False, markup=False)
+
+    try:
+        from weir_fraud.rebuild_command import REACH, rebuild_histories
+    except ImportError as error:
+        _fail(f"reading the archive needs libraries that serving does not: {error}. Install weir-fraud[training].")
+    begin = datetime.now(UTC) - REACH if since is None else since.replace(tzinfo=UTC)
+    whose = [TenantId(tenant) for tenant in dict.fromkeys(tenants or [])]
+    done = _run(rebuild_histories(whose, begin, _settings(), _archive(), say))
+    document = {"tenants": whose or None, "since": begin.isoformat(), **done._asdict()}
+    if json_:
+        sys.stdout.write(json.dumps(document) + "\n")
+    else:
+        console.print(
+            f"[green]rebuilt[/] from {done.from_archive} payments in the archive and {done.from_log} on the log, "
+            f"{done.labelled} of them labelled, in {done.seconds:.1f} s",
+            soft_wrap=True,
+        )
+
+
 def _archive() -> Any:
     """Where the archive is: from the environment, or else of the mesh in this folder."""
     from weir_fraud.adapters.archived_payments import ArchiveSettings

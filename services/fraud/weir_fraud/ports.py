@@ -71,7 +71,7 @@ class FeaturesInTime(Protocol):
 
 
 class PaymentLog(Protocol):
-    """Every payment that the mesh accepted and still has."""
+    """Payments that the mesh accepted and still has."""
 
     def batches(self, size: int, tenant_id: TenantId | None = None) -> AsyncIterator[list[Payment]]:
         """In the order of their acceptance, of all tenants or of one."""
@@ -387,6 +387,54 @@ class UnobservedPayments(Protocol):
 
     async def waiting(self) -> int:
         """How many there are, of all tenants."""
+        ...
+
+
+class ImportedPayment(NamedTuple):
+    """A payment of the past that was imported and is not decided."""
+
+    event_id: EventId
+    at: datetime
+
+
+class ImportedPayments(Protocol):
+    """Where imported payments are observed. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    def of_subject(self, tenant_id: TenantId, users: Sequence[str]) -> AsyncIterator[ImportedPayment]:
+        """Those of a person (`Payment.user`), by event id."""
+        ...
+
+    async def forget(self, tenant_id: TenantId, until: datetime, limit: int) -> int:
+        """The oldest of those that happened up to a time; gives how many were forgotten."""
+        ...
+
+
+class WaitingLabel(NamedTuple):
+    """A label that found no payment. `place`: in the order in which they came."""
+
+    place: int
+    tenant_id: TenantId
+    event_id: EventId
+    since: datetime
+
+
+class WaitingLabels(Protocol):
+    """Labels whose payment is not known yet. `DecisionStoreUnavailable` (retry) when it does not answer."""
+
+    async def page(self, after: int, limit: int) -> list[WaitingLabel]:
+        """Of all tenants, those that came after a place."""
+        ...
+
+    async def observed(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Observed]:
+        """Where those of the tenant's payments are observed that were decided or imported by now."""
+        ...
+
+    async def done(self, places: Sequence[int]) -> None:
+        """They wait no longer."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many there are."""
         ...
 
 

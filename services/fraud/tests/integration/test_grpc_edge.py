@@ -8,7 +8,7 @@ import json
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -36,14 +36,17 @@ from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_imports import PostgresImports, record_imports
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.label import Label, LabelKind, LabelSource
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import Outcome
+from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.policy import EntityKind, Entry, Policy, Rule
 from weir_fraud.domain.review_case import Resolution
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
@@ -122,7 +125,13 @@ async def channel(
             partial(
                 subject_data_pb2_grpc.add_SubjectDataServiceServicer_to_server,
                 FraudSubjectData(
-                    decisions, features, policies, cases, cases, SealedNotes(vault.vault, now, timeout_seconds=1)
+                    decisions,
+                    features,
+                    policies,
+                    cases,
+                    cases,
+                    SealedNotes(vault.vault, now, timeout_seconds=1),
+                    PostgresImports(pool),
                 ),
             ),
         ],
@@ -395,6 +404,38 @@ async def test_a_person_gets_what_became_of_their_payments(
     assert not any(b"ada-of-the-shop" in answer.record.json for answer in answers[:-1])
     assert answers[-1].summary.records == len(answers) - 1
     assert {info.category for info in answers[-1].summary.processing} >= set(by_category)
+
+
+async def test_a_person_gets_what_was_imported_of_them(
+    channel: grpc.aio.Channel, tenant: TenantId, pool: asyncpg.Pool, make_payment: Callable[..., Payment]
+) -> None:
+    """And what became of it; of another person, and of the same of another tenant, nothing."""
+    own, other = make_payment(user_id="s1"), make_payment(user_id="s2")
+    elsewhere = make_payment(tenant_id=TenantId(f"{tenant}-2"), user_id="s1")
+    async with pool.acquire() as connection, connection.transaction():
+        await record_imports(connection, [own, other, elsewhere])
+    labels = [
+        Label(
+            tenant_id=tenant,
+            event_id=payment.event_id,
+            kind=LabelKind.CHARGEBACK,
+            occurred_at=now(),
+            recorded_at=now(),
+            recorded_by="test",
+            source=LabelSource.FEEDBACK,
+        )
+        for payment in (own, other)
+    ]
+    async with PostgresCases(pool, lambda: None).work(tenant) as work:
+        await work.add_labels(labels)
+    subject = subject_data_pb2.SubjectIdentifiers(subject_ids=["s1"])
+    request = subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r", subject=subject)
+    stub = subject_data_pb2_grpc.SubjectDataServiceStub(channel)
+    *records, last = [answer async for answer in stub.ExportSubject(request, timeout=10)]
+    found = [(answer.record.category, json.loads(answer.record.json)["event_id"]) for answer in records]
+    assert found == [("fraud.imported_payment", own.event_id), ("fraud.label", own.event_id)]
+    assert last.summary.records == 2
+    assert "fraud.imported_payment" in {info.category for info in last.summary.processing}
 
 
 @pytest.fixture

@@ -96,3 +96,13 @@ async def test_an_empty_log_has_none(mesh_settings: FraudSettings, topic: str) -
 async def test_a_log_that_is_not_there_is_no_empty_one(mesh_settings: FraudSettings) -> None:
     with pytest.raises(FeatureStoreUnavailable, match="is not there"):
         await ids(PastPayments(mesh_settings.kafka, f"test.fraud.{uuid.uuid4().hex}"), 10)
+
+
+async def test_it_may_begin_where_another_ended(mesh_settings: FraudSettings, topic: str, tell: Tell) -> None:
+    """Of each partition by itself; one that is not named from its beginning, one that is at its end not at all."""
+    sent = [await tell("t", partition) for partition in (0, 0, 0, 1, 1, 2)]
+    past = PastPayments(mesh_settings.kafka, topic)
+    assert past.records_left is None
+    batches = [batch async for batch in past.batches(10, None, {0: 1, 1: 2})]
+    assert [payment.event_id for payment in chain.from_iterable(batches)] == [sent[1], sent[2], sent[5]]
+    assert past.records_left == 0

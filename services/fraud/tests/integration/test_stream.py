@@ -29,6 +29,7 @@ from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.adapters.postgres_waiting_labels import PostgresWaitingLabels
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
@@ -39,6 +40,7 @@ from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.label_later import LabelLater
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
@@ -291,6 +293,73 @@ async def merchant_risk(features: ValkeyFeatures, catalogue: Catalogue, tenant: 
     return catalogue.vector(payment, snapshot, [MERCHANT_RISK])[0]
 
 
+Told = Callable[[list[Label]], Any]
+
+
+@pytest.fixture
+async def told(
+    mesh_settings: FraudSettings, pool: asyncpg.Pool, publisher: KafkaPublisher, features: ValkeyFeatures
+) -> Told:
+    """Records of labels on a log of their own, and a consumer of it while one is inside; gives how far it is."""
+
+    @asynccontextmanager
+    async def run(labels: list[Label]) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        topic, name = f"test.fraud.labels.{uuid.uuid4().hex[:12]}", f"test-{uuid.uuid4().hex[:8]}"
+        await ensure_topics(mesh_settings.kafka, (TopicSpec(topic, 1, retention_days=0.1),))
+        consumer = Consumer(
+            service="fraud",
+            name=name,
+            topics=[topic],
+            handler=ApplyLabels(features, LabelMetrics()),
+            pool=pool,
+            schema=SCHEMA,
+            kafka=mesh_settings.kafka,
+            publisher=publisher,
+            deduplicate=False,
+        )
+
+        async def position() -> int:
+            found = await pool.fetchval("SELECT max(next_offset) FROM fraud.consumer_offset WHERE consumer = $1", name)
+            return int(found or 0)
+
+        stop = asyncio.Event()
+        task = asyncio.create_task(consumer.run(stop))
+        records = [label_record(label, SubjectId("s"), None) for label in labels]
+        await publisher.publish_all([msgspec.structs.replace(record, topic=topic, partition=0) for record in records])
+        try:
+            yield position
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 20)
+
+    return run
+
+
+async def until_risk(features: ValkeyFeatures, catalogue: Catalogue, tenant: TenantId, wanted: float) -> None:
+    async with asyncio.timeout(30):
+        while await merchant_risk(features, catalogue, tenant, now()) != wanted:
+            await asyncio.sleep(0.1)
+
+
+async def histories(valkey: Redis, tenant: TenantId) -> dict[bytes, Any]:
+    """Every one of the tenant, without the snapshots of first answers."""
+    keys = sorted([key async for key in valkey.scan_iter(match=f"fraud:{{{tenant}}}:v2:*", count=10_000)])
+    return {key: await valkey.get(key) for key in keys}
+
+
+async def waiting_of(pool: asyncpg.Pool, tenant: TenantId) -> list[Any]:
+    return list(
+        await pool.fetch(
+            "SELECT place FROM fraud.unfinished_work WHERE task = 'label' AND work ->> 'tenant_id' = $1", tenant
+        )
+    )
+
+
+def label_later_of(pool: asyncpg.Pool, valkey: Redis) -> LabelLater:
+    past = ValkeyFeatures(valkey, (), history_ttl_seconds=120)
+    return LabelLater(PostgresWaitingLabels(pool), past, PostgresCases(pool, lambda: None), LabelMetrics(), now)
+
+
 async def test_what_is_imported_is_history_with_what_is_known_of_it(
     consuming: Consuming,
     send: Send,
@@ -324,8 +393,7 @@ async def test_a_label_counts_for_later_payments(
     catalogue: Catalogue,
     pool: asyncpg.Pool,
     tenant: TenantId,
-    mesh_settings: FraudSettings,
-    publisher: KafkaPublisher,
+    told: Told,
 ) -> None:
     """Two payments are decided; then one is charged back, with the news twice on the log, and with old news behind it."""
     then = now() - timedelta(days=10)
@@ -339,27 +407,83 @@ async def test_a_label_counts_for_later_payments(
     unheard = said(tenant, sold(tenant, then), LabelKind.CHARGEBACK, then)
     async with PostgresCases(pool, lambda: None).work(tenant) as work:
         await work.add_labels([news, stale, unheard])
-    topic = f"test.fraud.labels.{uuid.uuid4().hex[:12]}"
-    await ensure_topics(mesh_settings.kafka, (TopicSpec(topic, 1, retention_days=0.1),))
-    consumer = Consumer(
-        service="fraud",
-        name=f"test-{uuid.uuid4().hex[:8]}",
-        topics=[topic],
-        handler=ApplyLabels(features, LabelMetrics()),
-        pool=pool,
-        schema=SCHEMA,
-        kafka=mesh_settings.kafka,
-        publisher=publisher,
-        deduplicate=False,
-    )
-    stop = asyncio.Event()
-    task = asyncio.create_task(consumer.run(stop))
-    records = [label_record(label, SubjectId("s"), None) for label in (unheard, news, news, stale)]
-    await publisher.publish_all([msgspec.structs.replace(record, topic=topic, partition=0) for record in records])
-    try:
+    async with told([unheard, news, news, stale]):
         async with asyncio.timeout(30):
             while await merchant_risk(features, catalogue, tenant, now()) != 1 / 2:
                 await asyncio.sleep(0.1)
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 20)
+
+
+async def test_a_label_counts_for_a_payment_that_was_only_imported(
+    consuming: Consuming,
+    send: Send,
+    told: Told,
+    decisions: PostgresDecisions,
+    features: ValkeyFeatures,
+    catalogue: Catalogue,
+    pool: asyncpg.Pool,
+    valkey: Redis,
+    tenant: TenantId,
+) -> None:
+    """Four payments of three weeks ago; then one is charged back. The news again, and of another tenant on the same event, is no news."""
+    then = now() - timedelta(days=20)
+    old = [sold(tenant, then + timedelta(hours=number), "batch_import") for number in range(4)]
+    young = sold(tenant, now() - timedelta(days=1), "batch_import")
+    ancient = sold(tenant, now() - timedelta(days=50), "batch_import")
+    async with consuming():
+        await send([ancient, *old, young])
+        await until_decided(decisions, tenant, [young])
+    ids = [EventId(one["event_metadata"]["event_id"]) for one in (ancient, *old, young)]
+    # Of what no feature asks for any more nothing is kept.
+    assert set(await PostgresWaitingLabels(pool).observed(tenant, ids)) == set(ids[1:])
+    other = TenantId(f"{tenant}-2")
+    stranger = said(other, old[1], LabelKind.CHARGEBACK, then + timedelta(days=2))
+    news = said(tenant, old[0], LabelKind.CHARGEBACK, then + timedelta(days=2))
+    for label in (stranger, news):
+        async with PostgresCases(pool, lambda: None).work(label.tenant_id) as work:
+            await work.add_labels([label])
+    async with told([stranger, news]):
+        await until_risk(features, catalogue, tenant, 1 / 4)
+    before = await histories(valkey, tenant)
+    async with told([news, stranger, news]) as positions:
+        async with asyncio.timeout(30):
+            while await positions() < 3:
+                await asyncio.sleep(0.1)
+    assert await histories(valkey, tenant) == before
+    assert await histories(valkey, other) == {}
+    assert await label_later_of(pool, valkey).apply() == 0
+    assert await histories(valkey, tenant) == before
+
+
+async def test_a_label_that_came_first_counts_once_the_payment_is_decided(
+    consuming: Consuming,
+    send: Send,
+    told: Told,
+    decisions: PostgresDecisions,
+    features: ValkeyFeatures,
+    catalogue: Catalogue,
+    pool: asyncpg.Pool,
+    valkey: Redis,
+    tenant: TenantId,
+) -> None:
+    then = now() - timedelta(days=10)
+    payments = [sold(tenant, then), sold(tenant, then + timedelta(hours=1))]
+    news = said(tenant, payments[0], LabelKind.CHARGEBACK, then)
+    async with PostgresCases(pool, lambda: None).work(tenant) as work:
+        await work.add_labels([news])
+    async with told([news]) as positions:
+        async with asyncio.timeout(30):
+            while await positions() < 1:
+                await asyncio.sleep(0.1)
+    assert len(await waiting_of(pool, tenant)) >= 1
+    later = label_later_of(pool, valkey)
+    while await later.apply():
+        pass
+    assert len(await waiting_of(pool, tenant)) >= 1
+    async with consuming():
+        await send(payments)
+        await until_decided(decisions, tenant, payments)
+    async with asyncio.timeout(30):
+        while await waiting_of(pool, tenant):
+            await later.apply()
+    # The running service may have been the one that took it, and its answer be on the way.
+    await until_risk(features, catalogue, tenant, 1 / 2)

@@ -1,12 +1,13 @@
-"""The payments of a tenant in the archive: one snapshot of the Iceberg table that analytics keeps, read as often as it takes.
+"""Payments in the archive: one snapshot of the Iceberg table that analytics keeps, read as often as it takes.
 
 Needs the libraries of the extra `training`; the service itself does not read the archive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ from pydantic_settings import BaseSettings
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, In, LessThan
-from pyiceberg.table import DataScan
+from pyiceberg.table import DataScan, Table
 from sqlalchemy.exc import DBAPIError
 from weir_common.ids import TenantId
 from weir_common.settings import service_config
@@ -28,8 +29,12 @@ from weir_fraud.errors import ArchiveUnavailable
 
 log = structlog.get_logger(__name__)
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TABLE: Final = ("weir", "events")
-_COLUMNS: Final = ("accepted_at", "partition", "offset", "payload")
+_COLUMNS: Final = ("tenant_id", "accepted_at", "partition", "offset", "payload")
+_NEXT_OFFSET: Final = "weir.next-offset."
+"""Analytics puts them into the summary of each snapshot that it commits."""
+_MINUTE: Final = timedelta(minutes=1)
 _PARTITION_BITS: Final = 48
 """An offset below 2⁴⁸ and a partition make one number."""
 
@@ -81,6 +86,8 @@ class ArchivedPayments:
             raise ArchiveUnavailable(f"the archive cannot be read: {error}") from error
         snapshot = self._table.current_snapshot()
         self._snapshot = snapshot.snapshot_id if snapshot is not None else None
+        self.next_offsets = _next_offsets(self._table)
+        """Partition of the log → the first record that the snapshot does not have."""
         self._decoder = msgspec.json.Decoder(PaymentEvent)
 
     @property
@@ -94,14 +101,34 @@ class ArchivedPayments:
 
     def payments(self, tenant_id: TenantId, since: datetime, until: datetime) -> Iterator[Archived]:
         """Those whose event time is from ``since`` on and before ``until``, in any order."""
+        if self._snapshot is not None:
+            yield from self._read(self._scan(tenant_id, since, until))
+
+    def accepted_a_minute(
+        self, tenant_id: TenantId | None, since: datetime, accepted_since: datetime
+    ) -> Mapping[int, int]:
+        """How many records `accepted` reads of each minute since 1970, of one tenant or of all. Nothing is decoded."""
+        counts: Counter[int] = Counter()
+        if self._snapshot is not None:
+            scan = self._scan(tenant_id, since, None, ("accepted_at",), _from("accepted_at", accepted_since))
+            for batch in scan.to_arrow_batch_reader():
+                counts.update((moment - _EPOCH) // _MINUTE for moment in batch["accepted_at"].to_pylist())
+        return counts
+
+    def accepted(self, tenant_id: TenantId | None, since: datetime, begin: datetime, end: datetime) -> list[Archived]:
+        """Those that happened from ``since`` on and were accepted from ``begin`` on and before ``end``, in any order."""
         if self._snapshot is None:
-            return
-        for batch in self._scan(tenant_id, since, until).to_arrow_batch_reader():
-            columns = (batch[name].to_pylist() for name in ("accepted_at", "partition", "offset"))
+            return []
+        accepted = (_from("accepted_at", begin), _before("accepted_at", end))
+        return list(self._read(self._scan(tenant_id, since, None, _COLUMNS, *accepted)))
+
+    def _read(self, scan: DataScan) -> Iterator[Archived]:
+        for batch in scan.to_arrow_batch_reader():
+            columns = (batch[name].to_pylist() for name in ("tenant_id", "accepted_at", "partition", "offset"))
             payloads = (text.as_buffer() for text in batch["payload"])
-            for accepted_at, partition, offset, payload in zip(*columns, payloads, strict=True):
+            for tenant_id, accepted_at, partition, offset, payload in zip(*columns, payloads, strict=True):
                 try:
-                    payment = payment_of(self._decoder.decode(payload), tenant_id, accepted_at)
+                    payment = payment_of(self._decoder.decode(payload), TenantId(tenant_id), accepted_at)
                 except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
                     # The consumer that decides has put it aside already, with its coordinates.
                     log.warning("no payment", tenant_id=tenant_id, partition=partition, offset=offset, error=str(error))
@@ -112,13 +139,49 @@ class ArchivedPayments:
         """How many records `payments` reads; those that are no payments count, too. Nothing is decoded."""
         return 0 if self._snapshot is None else int(self._scan(tenant_id, since, until).count())
 
-    def _scan(self, tenant_id: TenantId, since: datetime, until: datetime) -> DataScan:
+    def _scan(
+        self,
+        tenant_id: TenantId | None,
+        since: datetime,
+        until: datetime | None,
+        columns: tuple[str, ...] = _COLUMNS,
+        *more: Any,
+    ) -> DataScan:
         # pyiceberg's expressions are pydantic models with constructors of their own, which mypy's plugin does not see.
         conditions: list[Any] = [
-            EqualTo("tenant_id", tenant_id),  # type: ignore[call-arg]
             EqualTo("event_type", EVENT_TYPE),  # type: ignore[call-arg]
             In("event_subtype", set(PAYMENT_SUBTYPES)),  # type: ignore[call-arg]
-            GreaterThanOrEqual("event_timestamp", since.isoformat()),  # type: ignore[call-arg]
-            LessThan("event_timestamp", until.isoformat()),  # type: ignore[call-arg]
+            _from("event_timestamp", since),
+            *more,
         ]
-        return self._table.scan(And(*conditions), selected_fields=_COLUMNS, snapshot_id=self._snapshot)
+        if tenant_id is not None:
+            conditions.insert(0, EqualTo("tenant_id", tenant_id))  # type: ignore[call-arg]
+        if until is not None:
+            conditions.append(_before("event_timestamp", until))
+        return self._table.scan(And(*conditions), selected_fields=columns, snapshot_id=self._snapshot)
+
+
+def _from(column: str, moment: datetime) -> Any:
+    return GreaterThanOrEqual(column, moment.isoformat())  # type: ignore[call-arg]
+
+
+def _before(column: str, moment: datetime) -> Any:
+    return LessThan(column, moment.isoformat())  # type: ignore[call-arg]
+
+
+def _next_offsets(table: Table) -> Mapping[int, int]:
+    """Of the newest snapshot that has them: others may have compacted the table since. None: the archive is empty, or nobody knows."""
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        summary = snapshot.summary
+        properties = {} if summary is None else dict(summary.additional_properties)
+        offsets = {
+            int(name.removeprefix(_NEXT_OFFSET)): int(value)
+            for name, value in properties.items()
+            if name.startswith(_NEXT_OFFSET)
+        }
+        if offsets:
+            return offsets
+        parent = snapshot.parent_snapshot_id
+        snapshot = None if parent is None else table.snapshot_by_id(parent)
+    return {}

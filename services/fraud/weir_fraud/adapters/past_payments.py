@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -41,9 +41,16 @@ class PastPayments:
         self._kafka = kafka
         self._topic = topic
         self._decoder = msgspec.json.Decoder(PaymentEvent)
+        self.records_left: int | None = None
+        """Of all kinds, not read yet; None before it began."""
 
-    async def batches(self, size: int, tenant_id: TenantId | None = None) -> AsyncIterator[list[Payment]]:
-        """Payments of all tenants or of one, `size` at a time. `FeatureStoreUnavailable` (retry) if the log cannot be read."""
+    async def batches(
+        self, size: int, tenant_id: TenantId | None = None, next_offsets: Mapping[int, int] | None = None
+    ) -> AsyncIterator[list[Payment]]:
+        """Payments of all tenants or of one, `size` at a time; of each partition from its next offset on, else from its beginning.
+
+        `FeatureStoreUnavailable` (retry) if the log cannot be read.
+        """
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka.bootstrap_servers,
             enable_auto_commit=False,
@@ -56,7 +63,7 @@ class PastPayments:
         try:
             async with asyncio.timeout(30):
                 await consumer.start()
-            async for record in self._in_order(consumer):
+            async for record in self._in_order(consumer, next_offsets or {}):
                 payment = self._payment(record, tenant_id)
                 if payment is None:
                     continue
@@ -71,12 +78,17 @@ class PastPayments:
         if batch:
             yield batch
 
-    async def _in_order(self, consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
+    async def _in_order(self, consumer: AIOKafkaConsumer, next_offsets: Mapping[int, int]) -> AsyncIterator[Any]:
         async with asyncio.timeout(30):
             partitions = [TopicPartition(self._topic, number) for number in await self._numbers()]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            starts = await consumer.beginning_offsets(partitions)
+            beginnings = await consumer.beginning_offsets(partitions)
+            # What is known to be read already; what the log has deleted since nobody can read.
+            starts = {
+                partition: max(first, next_offsets.get(partition.partition, 0))
+                for partition, first in beginnings.items()
+            }
             for partition in partitions:
                 consumer.seek(partition, starts[partition])
         held: dict[TopicPartition, deque[Any]] = {partition: deque() for partition in partitions}
@@ -92,6 +104,7 @@ class PastPayments:
                 for partition, records in fetched.items():
                     held[partition].extend(record for record in records if record.offset < ends[partition])
                     positions[partition] = records[-1].offset + 1
+                self.records_left = sum(max(0, ends[where] - positions[where]) for where in partitions)
                 for partition in list(missing):
                     # A transaction's markers and compacted records take offsets: the position tells, not the last record.
                     at_end = max(positions[partition], await consumer.position(partition)) >= ends[partition]

@@ -25,10 +25,7 @@ from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import (
     Observation,
-    Observed,
     PaymentKind,
-    hash48,
-    microseconds,
     moment_of,
     pack,
     unpack,
@@ -285,25 +282,17 @@ async def decided_before(
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
 
-async def histories_of(connection: Connection, tenant_id: TenantId, event_id: EventId) -> Observed | None:
-    """Where the payment of a decision is observed; None if there is no decision or it does not know. The transaction is the tenant's."""
-    row = await connection.fetchrow(
-        "SELECT event_timestamp, histories FROM fraud.decision WHERE tenant_id = $1 AND event_id = $2",
-        tenant_id,
-        UUID(event_id),
-    )
-    digests = () if row is None else digests_of(row["histories"])
-    if row is None or not digests:
-        return None
-    return Observed(microseconds(row["event_timestamp"]), hash48("event", event_id), digests)
-
-
 async def record_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[tuple[TenantId, EventId]]:
     """Store decisions, of any tenants; gives the events whose decision is ours. The transaction is switched to one of the tenants."""
     rows = await connection.fetch(
         "SELECT tenant_id, event_id FROM fraud.record_decisions($1)", [_row(decision) for decision in decisions]
     )
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
+
+
+def packed_digests(digests: Sequence[bytes]) -> bytes:
+    """16 bytes an entity; zeros for one that the payment lacks."""
+    return b"".join(digest or _NOBODY for digest in digests)
 
 
 def digests_of(packed: bytes | None) -> tuple[bytes, ...]:
@@ -346,7 +335,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.billing_country,
         decision.shipping_country,
         decision.declined,
-        b"".join(digest or _NOBODY for digest in decision.histories) or None,
+        packed_digests(decision.histories) or None,
         list(decision.degraded) or None,
         None if decision.least_outcome is Outcome.APPROVE else decision.least_outcome.value,
         decision.declines_halted,

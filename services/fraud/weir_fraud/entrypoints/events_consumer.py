@@ -6,7 +6,9 @@ What is imported long after it happened is history: it goes into the features, w
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 
 import msgspec
 from weir_common.errors import QuarantineError
@@ -16,17 +18,21 @@ from weir_common.kafka.records import EVENT_SUBTYPE_HEADER, EVENT_TYPE_HEADER, R
 
 from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.postgres_decisions import decided_before, record_decisions
+from weir_fraud.adapters.postgres_imports import record_imports
 from weir_fraud.adapters.postgres_labels import labels_of
 from weir_fraud.decision_metrics import DecisionMetrics
+from weir_fraud.domain.aggregate import RETENTION_SECONDS
 from weir_fraud.domain.decision import Source
-from weir_fraud.domain.label import known_of
-from weir_fraud.domain.payment import Known, Payment
+from weir_fraud.domain.label import Label
+from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.known_labels import known_labels
 from weir_fraud.ports import FeatureStore
 from weir_fraud.score_payments import ScorePayments
 
 _TYPE = EVENT_TYPE.encode()
 _SUBTYPES = frozenset(subtype.encode() for subtype in PAYMENT_SUBTYPES)
+_RETENTION: Final = timedelta(seconds=RETENTION_SECONDS)
 
 
 class ScoreEvents:
@@ -55,7 +61,7 @@ class ScoreEvents:
             payments[(payment.tenant_id, payment.event_id)] = payment
         history = [payment for payment in payments.values() if payment.is_history]
         if history:
-            await self._past.replay(history, await _known_labels(transaction, history))
+            await self._remember(history, transaction)
             for payment in history:
                 del payments[(payment.tenant_id, payment.event_id)]
             self._metrics.remembered(len(history))
@@ -83,22 +89,24 @@ class ScoreEvents:
 
         transaction.after_commit(count)
 
+    async def _remember(self, history: Sequence[Payment], transaction: Transaction) -> None:
+        """Into the histories with what is known by now, and where they are for what becomes known later.
+
+        A label that comes in this moment may see none of it, nor be seen: it waits (`label_later.py`).
+        """
+        labelled_later = [payment for payment in history if payment.received_at - payment.at < _RETENTION]
+        if labelled_later:
+            await record_imports(transaction.connection, labelled_later)
+
+        async def labels(tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Sequence[Label]]:
+            await transaction.as_tenant(tenant_id)
+            return await labels_of(transaction.connection, tenant_id, event_ids)
+
+        await self._past.replay(history, await known_labels(labels, history))
+
     def _payment(self, record: Record) -> Payment:
         try:
             return payment_of(self._decoder.decode(record.value), record.tenant_id, record.accepted_at)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             # Ingest has validated it, so this is a record of another origin or a fault of ours: for people to see.
             raise QuarantineError("undecodable_payment", str(error), record=record) from error
-
-
-async def _known_labels(transaction: Transaction, payments: Sequence[Payment]) -> list[Known | None]:
-    """What has become known of the payments by now."""
-    by_tenant: dict[TenantId, list[EventId]] = {}
-    for payment in payments:
-        by_tenant.setdefault(payment.tenant_id, []).append(payment.event_id)
-    known: dict[tuple[TenantId, EventId], Known] = {}
-    for tenant_id, event_ids in by_tenant.items():
-        await transaction.as_tenant(tenant_id)
-        for event_id, labels in (await labels_of(transaction.connection, tenant_id, event_ids)).items():
-            known[(tenant_id, event_id)] = known_of(labels)
-    return [known.get((payment.tenant_id, payment.event_id)) for payment in payments]

@@ -25,9 +25,10 @@ from weir_fraud.domain.payment import (
     visitor,
 )
 from weir_fraud.entrypoints.documents import decision_document
-from weir_fraud.ports import CaseStore, DecisionStore, FeatureStore, LabelStore, Notes, PolicyStore
+from weir_fraud.ports import CaseStore, DecisionStore, FeatureStore, ImportedPayments, LabelStore, Notes, PolicyStore
 
 DECISION: Final = "fraud.decision"
+IMPORTED: Final = "fraud.imported_payment"
 HISTORY: Final = "fraud.payment_history"
 LABEL: Final = "fraud.label"
 CASE: Final = "fraud.case"
@@ -46,6 +47,7 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
         labels: LabelStore,
         cases: CaseStore,
         notes: Notes,
+        imports: ImportedPayments,
     ) -> None:
         self._decisions = decisions
         self._features = features
@@ -53,6 +55,7 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
         self._labels = labels
         self._cases = cases
         self._notes = notes
+        self._imports = imports
 
     async def ExportSubject(  # noqa: N802 - the name is the protocol's
         self, request: subject_data_pb2.ExportSubjectRequest, context: grpc.aio.ServicerContext
@@ -91,6 +94,9 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             records += 1
             yield record
         users = [*map(known_user, user_ids), *map(visitor, anonymous_ids)]
+        async for found in self._of_imports(tenant_id, users):
+            records += 1
+            yield found
         history = await self._features.history(tenant_id, users)
         for start in range(0, len(history), OBSERVATION_BYTES):
             packed = history[start : start + OBSERVATION_BYTES]
@@ -114,10 +120,25 @@ class FraudSubjectData(subject_data_pb2_grpc.SubjectDataServiceServicer):
             yield _record(LIST_ENTRY, f"{version}:{which}:{entry.kind.value}", document)
         yield subject_data_pb2.ExportSubjectResponse(summary=_summary(records))
 
+    async def _of_imports(
+        self, tenant_id: TenantId, users: list[str]
+    ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
+        """Payments of the past that a label would still find, and what became of them."""
+        imported: list[EventId] = []
+        async for payment in self._imports.of_subject(tenant_id, users):
+            yield _record(IMPORTED, payment.event_id, {"event_id": payment.event_id, "time": payment.at})
+            imported.append(payment.event_id)
+            if len(imported) == _EVENTS_AT_ONCE:
+                async for record in self._afterwards(tenant_id, imported):
+                    yield record
+                imported = []
+        async for record in self._afterwards(tenant_id, imported):
+            yield record
+
     async def _afterwards(
         self, tenant_id: TenantId, event_ids: list[EventId]
     ) -> AsyncIterator[subject_data_pb2.ExportSubjectResponse]:
-        """Labels and cases of decisions. Who of the merchant's people did it is not the subject's data (Art. 15(4))."""
+        """Labels and cases of payments. Who of the merchant's people did it is not the subject's data (Art. 15(4))."""
         if not event_ids:
             return
         for event_id, labels in (await self._labels.labels(tenant_id, event_ids)).items():
@@ -187,6 +208,12 @@ def _summary(records: int) -> subject_data_pb2.SubjectSummary:
                 purpose="decide whether a payment is fraud, and be able to explain the decision",
                 legal_basis=basis,
                 retention="as long as the tenant's account",
+            ),
+            subject_data_pb2.ProcessingInfo(
+                category=IMPORTED,
+                purpose="find a payment of the past again when it becomes known whether it was fraud",
+                legal_basis=basis,
+                retention="38 days after the payment",
             ),
             subject_data_pb2.ProcessingInfo(
                 category=LABEL,
