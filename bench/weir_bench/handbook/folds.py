@@ -245,9 +245,12 @@ class LivePath:
 
     async def _give(self, version: str) -> None:
         path = f"{_MODELS}/override?tenant_id={self._tenant.id}"
-        # There is no champion of this data to be measured against.
-        body = {"stage": "challenger", "note": "bench-handbook", "override_gate": "bench-handbook measures it"}
-        (await self._gateway.operator("POST", f"{_MODELS}/versions/{version}/promote", json=body)).raise_for_status()
+        known = (await self._gateway.operator("GET", f"{_MODELS}/versions/{version}")).raise_for_status()
+        if known.json()["stage"] != "challenger":
+            # There is no champion of this data to be measured against.
+            body = {"stage": "challenger", "note": "bench-handbook", "override_gate": "bench-handbook measures it"}
+            promoted = await self._gateway.operator("POST", f"{_MODELS}/versions/{version}/promote", json=body)
+            promoted.raise_for_status()
         (await self._gateway.operator("PUT", path, json={"version": version, "note": "bench-handbook"})).raise_for_status()  # fmt: skip
         headers = {"x-api-key": self._tenant.key}
         async with asyncio.timeout(30):

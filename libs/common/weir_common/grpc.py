@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import grpc
 import grpc.aio
 import structlog
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
@@ -21,7 +22,7 @@ from opentelemetry import trace
 
 from weir_common.auth import Action, Authenticator, Principal, require
 from weir_common.errors import QuarantineError, RetryError
-from weir_common.problems import Problem
+from weir_common.problems import FieldError, Problem
 from weir_common.readiness import Readiness
 from weir_common.telemetry import context_of, meter, statement_spans_if_sampled, traceparent_of, tracer
 
@@ -44,6 +45,11 @@ DEFAULT_DEADLINE_SECONDS = 5.0
 STREAM_IDLE_SECONDS = 60.0
 """A stream of requests without one for so long is ended."""
 _MAX_MESSAGE_BYTES = 16 * 1_048_576
+_DETAILS: Final = "grpc-status-details-bin"
+"""Where `google.rpc.Status` stands in the trailing metadata, of which a client takes 8 KiB."""
+_MOST_FAULTS: Final = 10
+_LONGEST: Final = 200
+"""Characters of what came; callers send anything."""
 
 
 class Registration(Protocol):
@@ -185,7 +191,7 @@ class _ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     yield
             except Problem as problem:
                 status = _STATUS_OF_HTTP.get(problem.status, grpc.StatusCode.INTERNAL)
-                await context.abort(status, _describe(problem))
+                await context.abort(status, _describe(problem), _details(status, problem))
             except RetryError as error:
                 status = grpc.StatusCode.UNAVAILABLE
                 log.warning("call failed for want of a part", rpc=method, error=str(error))
@@ -233,11 +239,36 @@ def caller_of(context: grpc.aio.ServicerContext, authenticator: Authenticator, a
 
 
 def _describe(problem: Problem) -> str:
-    faults = "; ".join(
-        f"{fault.pointer or fault.parameter}: expected {fault.expected}, got {fault.got}"
-        for fault in problem.errors[:10]
-    )
+    faults = "; ".join(f"{_place(fault) or 'as a whole'}: {_wrong(fault)}" for fault in problem.errors[:_MOST_FAULTS])
     return f"{problem.detail or problem.title}{' (' + faults + ')' if faults else ''}"
+
+
+def _details(status: grpc.StatusCode, problem: Problem) -> tuple[tuple[str, bytes], ...]:
+    """For programs: `google.rpc.BadRequest`, whose fields are JSON pointers; of the request as a whole, as RFC 6901 has it, the empty one."""
+    if status is not grpc.StatusCode.INVALID_ARGUMENT:
+        return ()
+    violations = [(_place(fault), _wrong(fault)) for fault in problem.errors[:_MOST_FAULTS]]
+    bad_request = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            for field, description in violations or [("", _shortened(problem.detail or problem.title))]
+        ]
+    )
+    whole = status_pb2.Status(code=status.value[0], message=_shortened(problem.detail or problem.title))
+    whole.details.add().Pack(bad_request)
+    return ((_DETAILS, whole.SerializeToString()),)
+
+
+def _place(fault: FieldError) -> str:
+    return _shortened(fault.pointer or fault.parameter)
+
+
+def _wrong(fault: FieldError) -> str:
+    return f"expected {_shortened(fault.expected)}, got {_shortened(fault.got)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class _UnaryClientInterceptor(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]

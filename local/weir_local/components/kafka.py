@@ -183,7 +183,8 @@ async def _format(folder: Path, jars: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(str(java()), "-Xmx64m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}"),
         *("-cp", f"{jars}/*", "kafka.tools.StorageTool"),
-        *("format", "-t", cluster, "-c", str(folder / "server.properties"), "--ignore-formatted"),
+        # One argument: an id may begin with a dash, which would be read as an option.
+        *("format", f"--cluster-id={cluster}", "-c", str(folder / "server.properties"), "--ignore-formatted"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

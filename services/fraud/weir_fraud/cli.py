@@ -24,11 +24,13 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
-from weir_fraud.cli_operations import declines, lift, models
+from weir_fraud.cli_backtest import backtest_report, post_backtest, show_backtest
+from weir_fraud.cli_operations import Authority, KeyFile, Url, declines, lift, models
 from weir_fraud.domain.catalogue import load_catalogue
 from weir_fraud.domain.model import ModelCard
+from weir_fraud.domain.promotion_gate import of_backtest
 from weir_fraud.domain.replay import Replay
-from weir_fraud.errors import ModelRefused
+from weir_fraud.errors import BacktestRefused, ModelRefused
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.settings import FraudSettings
 
@@ -216,6 +218,76 @@ def rebuild(
         )
 
 
+@fraud.command("backtest")
+def backtest(
+    tenants: Annotated[list[str], typer.Option("--tenant", help="Whose payments; may be given several times.")],
+    version: Annotated[
+        str | None, typer.Argument(help="Which one, by its name in the registry (or give its folder with --model).")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The folder that `weir fraud train` wrote, before it is registered.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Nothing that became known later is used (UTC; default: now).",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days of payments, before the label delay.")] = 28,
+    label_delay_days: Annotated[
+        int, typer.Option(min=0, max=90, help="Younger payments may still turn out to be fraud.")
+    ] = 7,
+    post: Annotated[bool, typer.Option("--post", help="Give it to the gate, as evidence. Audited.")] = False,
+    url: Url = None,
+    api_key_file: KeyFile = None,
+    ca: Authority = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Compare a version with the champion on the same archived payments, as the gate of a promotion asks for it.
+
+    Both score the same rows, made as `weir fraud train` makes them: features as they were, labels as they were known at --as-of. Give it days
+    that neither was trained on: figures of days that a model knew are no evidence, are marked so, and are not taken by --post.
+
+    The bounds shown are those of this environment; the gate applies the service's own: `weir fraud models gate`.
+
+    Exit code 0: the backtest's checks of the gate would pass. 1: they would not, or there is no evidence. 2: it could not be done.
+
+    Example:  weir fraud backtest fraud-0123456789ab --tenant merchant_12345 --days 14 --post
+    """
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        errors.print(f"{time.monotonic() - started:6.1f} s  {line}", soft_wrap=True, highlight=False, markup=False)
+
+    try:
+        from weir_fraud.training.archive.backtest import Span
+        from weir_fraud.training.archive.backtest_command import BacktestOrder, backtest_on_archive
+    except ImportError as error:
+        _fail(f"a backtest needs libraries that serving does not: {error}. Install weir-fraud[training].")
+    now = datetime.now(UTC)
+    span = Span(as_of=now if as_of is None else as_of.replace(tzinfo=UTC), days=days, label_delay_days=label_delay_days)
+    if span.as_of > now:
+        _fail(f"{span.as_of:%Y-%m-%d %H:%M} UTC has not been yet")
+    order = BacktestOrder(version, model, tuple(TenantId(tenant) for tenant in dict.fromkeys(tenants)), span)
+    settings = _settings()
+    try:
+        compared = _run(backtest_on_archive(order, settings, _archive(), say))
+    except BacktestRefused as error:
+        errors.print(f"[red]✗[/] {error}", soft_wrap=True)
+        raise typer.Exit(_DIFFERENT) from error
+    checks = tuple(of_backtest(compared.backtest, settings.gate.bounds, now))
+    refused = bool(compared.seen)
+    recorded = post_backtest(compared.backtest, url, api_key_file, ca) if post and not refused else None
+    if json_:
+        sys.stdout.write(json.dumps(backtest_report(compared.backtest, compared.seen, checks, recorded)) + "\n")
+    else:
+        show_backtest(compared.backtest, compared.seen, checks, recorded)
+    if post and refused:
+        errors.print("[red]✗[/] not posted: figures of days that a model knew are no evidence", soft_wrap=True)
+    raise typer.Exit(0 if not refused and all(check.passed for check in checks) else _DIFFERENT)
+
+
 def _archive() -> Any:
     """Where the archive is: from the environment, or else of the mesh in this folder."""
     from weir_fraud.adapters.archived_payments import ArchiveSettings
@@ -266,7 +338,7 @@ def _settings() -> FraudSettings:
 def _run(work: Any) -> Any:
     try:
         return asyncio.run(work)
-    except ModelRefused:
+    except (ModelRefused, BacktestRefused):
         raise
     except (Problem, WeirError) as error:
         _fail(str(error))

@@ -47,7 +47,7 @@ def declines(
 
     Example:  weir fraud declines merchant_12345
     """
-    found = _ask("GET", DECLINES, {"tenant_id": tenant}, None, url, api_key_file, ca)
+    found = ask("GET", DECLINES, {"tenant_id": tenant}, None, url, api_key_file, ca)
     if json_:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
@@ -75,13 +75,13 @@ def lift(
     Example:  weir fraud lift merchant_12345 --note "Rule 7 is switched off"
     """
     if halted_at is None:
-        halt = _ask("GET", DECLINES, {"tenant_id": tenant}, None, url, api_key_file, ca)["halt"]
+        halt = ask("GET", DECLINES, {"tenant_id": tenant}, None, url, api_key_file, ca)["halt"]
         if halt is None:
             errors.print(f"Declines of {tenant} are not halted.", markup=False)
             raise typer.Exit(_NO)
         halted_at = halt["halted_at"]
     body = {"halted_at": halted_at, "note": note}
-    lifted = _ask("POST", f"{DECLINES}/lift", {"tenant_id": tenant}, body, url, api_key_file, ca)
+    lifted = ask("POST", f"{DECLINES}/lift", {"tenant_id": tenant}, body, url, api_key_file, ca)
     if json_:
         sys.stdout.write(json.dumps(lifted) + "\n")
     else:
@@ -103,7 +103,7 @@ def gate(
 
     Example:  weir fraud models gate fraud-0123456789ab
     """
-    found = _ask("GET", f"{MODELS}/{version}/gate", {"stage": stage}, None, url, api_key_file, ca)
+    found = ask("GET", f"{MODELS}/{version}/gate", {"stage": stage}, None, url, api_key_file, ca)
     if json_:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
@@ -137,7 +137,7 @@ def _show_declines(found: dict[str, Any]) -> None:
         )
 
 
-def _ask(
+def ask(
     method: str,
     path: str,
     query: dict[str, str],

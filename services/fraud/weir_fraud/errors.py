@@ -8,6 +8,7 @@ WeirError
  │   ├─ ModelRegistryUnavailable   PostgreSQL does not say which model is in force, or takes no change
  │   └─ ModelFilesUnavailable      the object storage does not answer: what is loaded goes on
  └─ StopError
+     ├─ BacktestRefused            two models cannot be compared on a period, or what came of it is no evidence
      ├─ ModelRefused               a model that must not be used, with the reason: the one before it goes on
      ├─ ModelVersionMissing        the model that made a decision is not kept here: the decision cannot be recomputed
      ├─ PolicyVersionMissing       the policy that a decision names is not kept: the decision cannot be recomputed
@@ -71,6 +72,10 @@ class ModelRefused(StopError):
     def __init__(self, message: str, reason: Refusal = Refusal.TRAINING) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class BacktestRefused(StopError):
+    """Two models cannot be compared on a period, or what came of it is no evidence."""
 
 
 class ModelMissing(StopError):

@@ -17,12 +17,14 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from redis.asyncio import Redis
 from weir.fraud.v1 import fraud_pb2, fraud_pb2_grpc
 from weir.privacy.v1 import subject_data_pb2, subject_data_pb2_grpc
 from weir_bench.machine import slowness
 from weir_common.audit import AuditEntry
 from weir_common.auth import Principal, Role
+from weir_common.events import SCHEMA_VERSION
 from weir_common.grpc import GrpcServer, grpc_channel
 from weir_common.ids import EventId, TenantId
 from weir_common.privacy.bootstrap import OpenVault, vault_in_memory
@@ -333,6 +335,185 @@ async def test_the_event_of_another_tenant_is_refused(channel: grpc.aio.Channel,
     with pytest.raises(grpc.aio.AioRpcError, match="/tenant_id") as refused:
         await ask(channel, tenant, event("other"))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+MONEY = "/event_data/business_context/transaction_context/cart_context/cart_value"
+SOLD = "/event_data/business_context/transaction_context/products"
+PLACE = "/event_data/user_context/session_data/session_attributes/geolocation/coordinates"
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def with_value(content: bytes, pointer: str, value: bytes) -> bytes:
+    """The event with JSON text, which need not be JSON, in a place."""
+    document = json.loads(content)
+    *path, last = pointer.removeprefix("/").split("/")
+    place = document
+    for name in path:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    place[last] = "HERE"
+    return json.dumps(document).encode().replace(b'"HERE"', value)
+
+
+def without(content: bytes, pointer: str) -> bytes:
+    document = json.loads(content)
+    *path, last = pointer.removeprefix("/").split("/")
+    place = document
+    for name in path:
+        place = place[name]
+    del place[last]
+    return json.dumps(document).encode()
+
+
+BAD = [
+    # What no JSON has, as a token: nothing can be said of a place.
+    *[
+        pytest.param(f"{MONEY}/final_total", token, "", id=token.decode())
+        for token in (b"NaN", b"Infinity", b"-Infinity")
+    ],
+    # As text, which a decimal number may be.
+    *[
+        pytest.param(f"{MONEY}/final_total", token, f"{MONEY}/final_total", id=token.decode())
+        for token in (b'"NaN"', b'"sNaN"', b'"Infinity"', b'"-Infinity"', b'"ten"', b"true", b"[]")
+    ],
+    pytest.param(f"{PLACE}/lat", b"NaN", "", id="no latitude"),
+    pytest.param(f"{PLACE}/lat", b'"NaN"', f"{PLACE}/lat", id="a latitude in words"),
+    pytest.param(f"{PLACE}/lat", b"1e400", f"{PLACE}/lat", id="more than a float holds"),
+    # Huge, and less than nothing.
+    *[
+        pytest.param(f"{MONEY}/final_total", token, f"{MONEY}/final_total", id=token.decode()[:20])
+        for token in (b"1e15", b"1e400", b'"1E+999999999"', b"9" * 18, b"-0.01")
+    ],
+    pytest.param("/padding", b'"' + b"x" * 1_048_576 + b'"', "", id="too large"),
+    pytest.param(f"{MONEY}/final_total", b"9" * 5_000, "", id="more digits than are read"),
+    pytest.param("/padding", DEEP, "", id="too deep"),
+    pytest.param(
+        "/event_data/user_context/user_id",
+        b'"' + b"x" * 100_000 + b'"',
+        "/event_data/user_context/user_id",
+        id="a long name",
+    ),
+    # No currency, and none that there is.
+    *[
+        pytest.param(f"{MONEY}/currency", token, f"{MONEY}/currency", id=f"currency {token.decode()}")
+        for token in (b'"usd"', b'"EURO"', b'""', b'"XQQ"', b'"XTS"', b"840", b'"USD\\n"')
+    ],
+    pytest.param(f"{SOLD}/0/pricing/currency", b'"XQQ"', f"{SOLD}/0/pricing/currency", id="currency of what is sold"),
+    # Times.
+    *[
+        pytest.param("/event_metadata/timestamp", token, "/event_metadata/timestamp", id=f"time {token.decode()}")
+        for token in (
+            b'"2400-01-01T00:00:00Z"',
+            b'"9999-12-31T23:59:59-12:00"',
+            b'"2026-01-01T00:00:00"',
+            b'"now"',
+            b"-1",
+        )
+    ],
+    # What it is, and whose.
+    pytest.param("/schema_version", b'"9.9"', "/schema_version", id="unknown version"),
+    pytest.param("/event_metadata/event_id", b'"1"', "/event_metadata/event_id", id="no UUID"),
+    pytest.param("/event_data/event_type", b'"user_interaction"', "/event_data/event_type", id="no payment"),
+    pytest.param(
+        "/event_data/event_subtype", b'"refund"', "/event_data/event_subtype", id="no payment, but its way back"
+    ),
+    pytest.param("/tenant_id", b'"other"', "/tenant_id", id="another tenant"),
+    pytest.param("/tenant_id", b'""', "/tenant_id", id="no tenant"),
+    pytest.param("/tenant_id", b'"' + b"x" * 20_000 + b'"', "/tenant_id", id="a long tenant"),
+    # Missing.
+    *[
+        pytest.param(pointer, None, pointer, id=f"without {pointer}")
+        for pointer in (
+            "/schema_version",
+            "/tenant_id",
+            "/event_metadata",
+            "/event_metadata/event_id",
+            "/event_metadata/timestamp",
+            "/event_metadata/source_system",
+            "/event_data",
+            "/event_data/event_type",
+            "/event_data/event_subtype",
+        )
+    ],
+]
+
+
+def bad_event(tenant: str, pointer: str, value: bytes | None) -> bytes:
+    """Of the newest schema: what older ones do not know is set aside whatever it is, as in ingest."""
+    content = with_value(event(tenant), "/schema_version", json.dumps(SCHEMA_VERSION).encode())
+    return without(content, pointer) if value is None else with_value(content, pointer, value)
+
+
+def violations(refused: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
+    """Field and description, as a program reads them."""
+    (details,) = [value for name, value in refused.trailing_metadata() or () if name == "grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(details)
+    assert status.code == refused.code().value[0]
+    (detail,) = status.details
+    bad_request = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad_request)
+    return [(one.field, one.description) for one in bad_request.field_violations]
+
+
+@pytest.mark.parametrize(("pointer", "value", "field"), BAD)
+async def test_a_bad_event_is_told_where_it_is_wrong(
+    channel: grpc.aio.Channel, tenant: TenantId, pointer: str, value: bytes | None, field: str
+) -> None:
+    content = bad_event(tenant, pointer, value)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask(channel, tenant, content)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT, refused.value
+    told = violations(refused.value)
+    assert field in [one for one, _ in told], told
+    assert all(description for _, description in told)
+
+    # In a batch it keeps no other from its decision, and is told the same.
+    first, other = await ask_together(channel, tenant, [content, event(tenant)])
+    assert other.WhichOneof("result") == "decision"
+    assert first.refusal.detail
+    if field:
+        assert field in [one.pointer for one in first.refusal.violations]
+
+
+async def test_of_many_faults_as_many_are_told_as_a_client_takes(channel: grpc.aio.Channel, tenant: TenantId) -> None:
+    """Trailing metadata may have 8 KiB."""
+    document = json.loads(event(tenant))
+    products = document["event_data"]["business_context"]["transaction_context"]["products"]
+    products += [{"pricing": {"currency": "XQQ"}} for _ in range(500)]
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask(channel, tenant, json.dumps(document).encode())
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [field for field, _ in violations(refused.value)] == [
+        f"{SOLD}/{place}/pricing/currency" for place in range(1, 11)
+    ]
+
+
+async def test_faults_of_a_batch_as_a_whole_have_their_place_in_the_request(
+    channel: grpc.aio.Channel, tenant: TenantId
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask_together(channel, tenant, [])
+    assert violations(refused.value) == [("/events", "expected 1 to 100 events, got 0")]
+
+
+async def test_what_is_no_fault_of_the_request_has_no_violations(channel: grpc.aio.Channel, tenant: TenantId) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask(channel, tenant, event(tenant), "nobody")
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert "grpc-status-details-bin" not in dict(refused.value.trailing_metadata() or ())
+
+
+async def test_nobody_in_particular_cannot_be_exported(channel: grpc.aio.Channel, tenant: TenantId) -> None:
+    stub = subject_data_pb2_grpc.SubjectDataServiceStub(channel)
+    for request in (
+        subject_data_pb2.ExportSubjectRequest(tenant_id=tenant, request_id="r"),
+        subject_data_pb2.ExportSubjectRequest(
+            request_id="r", subject=subject_data_pb2.SubjectIdentifiers(user_ids=["u"])
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            [answer async for answer in stub.ExportSubject(request, timeout=5)]
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert [field for field, _ in violations(refused.value)] == ["/subject"]
 
 
 async def test_a_person_gets_what_is_held_of_them(

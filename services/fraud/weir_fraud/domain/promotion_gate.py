@@ -131,7 +131,7 @@ def gate(evidence: Evidence, to: Stage, bounds: GateBounds, now: datetime) -> Ga
     """All checks of a move to a stage, passed or not."""
     checks: list[Check] = []
     if evidence.champion not in (None, evidence.version) and to in GATED:
-        checks += _of_backtest(evidence.backtest, bounds, now)
+        checks += of_backtest(None if evidence.backtest is None else evidence.backtest.backtest, bounds, now)
         if to is Stage.CHAMPION:
             checks += of_shadow(evidence.shadowed, evidence.shadow_time, bounds)
     return Gate(
@@ -143,8 +143,8 @@ def gate(evidence: Evidence, to: Stage, bounds: GateBounds, now: datetime) -> Ga
     )
 
 
-def _of_backtest(stored: StoredBacktest | None, bounds: GateBounds, now: datetime) -> Iterator[Check]:
-    one = None if stored is None else stored.backtest
+def of_backtest(one: Backtest | None, bounds: GateBounds, now: datetime) -> Iterator[Check]:
+    """Of archived traffic; also before the backtest is recorded."""
     yield _at_least("backtest_payments", None if one is None else one.payments, bounds.backtest_least_payments)
     yield _at_least("backtest_frauds", None if one is None else one.frauds, bounds.backtest_least_frauds)
     age = None if one is None else (now - one.data_until) / _DAY

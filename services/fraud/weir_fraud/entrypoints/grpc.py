@@ -13,9 +13,10 @@ from weir_common.audit import AuditEntry, AuditTrail, tenant_asked
 from weir_common.auth import Action, Authenticator
 from weir_common.events import Event
 from weir_common.grpc import caller_of
+from weir_common.http import MAX_BODY_BYTES
 from weir_common.ids import TenantId
 from weir_common.privacy.protect_events import ProtectEvents
-from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge
+from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge, Problem
 
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.outcome import Outcome
@@ -84,7 +85,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
             try:
                 event, prefix = _event_of_tenant(content, tenant_id)
                 refuse_what_is_no_payment(event, prefix, now)
-            except InvalidRequest as refused:
+            except (InvalidRequest, PayloadTooLarge) as refused:
                 results.append(fraud_pb2.ScoredTransaction(refusal=refusal_message(refused)))
             else:
                 results.append(None)
@@ -113,6 +114,10 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
 
 
 def _event_of_tenant(content: bytes, tenant_id: TenantId) -> tuple[Event, str]:
+    if len(content) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(
+            "The event is too large.", errors=[FieldError("", f"at most {MAX_BODY_BYTES} bytes", str(len(content)))]
+        )
     event, prefix = event_of(content)
     if event.tenant_id != tenant_id:
         raise InvalidRequest(
@@ -149,8 +154,8 @@ async def _in_order(
     return whole
 
 
-def refusal_message(refused: InvalidRequest) -> fraud_pb2.Refusal:
-    """Why an event cannot be decided on, as protobuf."""
+def refusal_message(refused: Problem) -> fraud_pb2.Refusal:
+    """Why an event cannot be decided on, as protobuf. An event that is wrong as a whole has no place in it that is."""
     return fraud_pb2.Refusal(
         detail=refused.detail,
         violations=[

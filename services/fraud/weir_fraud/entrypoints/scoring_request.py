@@ -6,13 +6,14 @@ Protected, so that the same payment has the same subject, device and card here a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 import msgspec
+from weir_common.currencies import CURRENCIES
 from weir_common.events import Event, EventRejected, decode_event, encode_event
+from weir_common.events.transaction_context import CartValue, TransactionContext
 from weir_common.http import decode_body
 from weir_common.ids import TenantId
 from weir_common.privacy.protect_events import ProtectEvents
@@ -26,6 +27,10 @@ FURTHEST_AHEAD: Final = timedelta(days=1)
 
 EVENTS_A_STEP: Final = 5
 """After so many events of a batch the others of the loop have their turn."""
+
+
+_TRANSACTION: Final = "/event_data/business_context/transaction_context"
+_CART: Final = f"{_TRANSACTION}/cart_context/cart_value"
 
 
 class _Body(msgspec.Struct):
@@ -92,15 +97,19 @@ def refuse_what_is_no_payment(event: Event, prefix: str, now: datetime) -> None:
                 data.event_subtype,
             )
         )
-    amount = _amount(event)
+    transaction = _transaction(event)
+    cart = _cart_value(transaction)
+    amount = cart.final_total if cart is not None else None
     if amount is not None and not is_plausible(amount):
         faults.append(
-            FieldError(
-                f"{prefix}/event_data/business_context/transaction_context/cart_context/cart_value/final_total",
-                f"an amount from 0 to less than {MAX_AMOUNT}",
-                str(amount)[:80],
-            )
+            FieldError(f"{prefix}{_CART}/final_total", f"an amount from 0 to less than {MAX_AMOUNT}", str(amount)[:80])
         )
+    # Ingest takes it, since the rest of the event is worth keeping, and anomaly reports it; but who asks for a decision can be told.
+    faults += [
+        FieldError(prefix + where, "an active code of ISO 4217", code)
+        for where, code in _currencies(transaction, cart)
+        if code not in CURRENCIES
+    ]
     if event.event_metadata.timestamp > now + FURTHEST_AHEAD:
         faults.append(
             FieldError(
@@ -113,8 +122,22 @@ def refuse_what_is_no_payment(event: Event, prefix: str, now: datetime) -> None:
         raise InvalidRequest("The event is no payment that can be decided on.", errors=faults)
 
 
-def _amount(event: Event) -> Decimal | None:
+def _transaction(event: Event) -> TransactionContext | None:
     business = event.event_data.business_context
-    transaction = business.transaction_context if business is not None else None
+    return business.transaction_context if business is not None else None
+
+
+def _cart_value(transaction: TransactionContext | None) -> CartValue | None:
     cart = transaction.cart_context if transaction is not None else None
-    return cart.cart_value.final_total if cart is not None and cart.cart_value is not None else None
+    return cart.cart_value if cart is not None else None
+
+
+def _currencies(transaction: TransactionContext | None, cart: CartValue | None) -> Iterator[tuple[str, str]]:
+    """Pointers and codes: the cart's, else those of its lines, as a payment's currency is found."""
+    if cart is not None and cart.currency is not None:
+        yield f"{_CART}/currency", cart.currency
+        return
+    products = transaction.products if transaction is not None else None
+    for place, product in enumerate(products or ()):
+        if product.pricing is not None and product.pricing.currency is not None:
+            yield f"{_TRANSACTION}/products/{place}/pricing/currency", product.pricing.currency

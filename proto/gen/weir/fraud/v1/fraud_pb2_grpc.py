@@ -53,7 +53,8 @@ class FraudServiceServicer:
 
     def ScoreTransaction(self, request, context):
         """Scores one payment and explains the score. Asked again for the same event, in any way, it gives the same decision.
-        INVALID_ARGUMENT names what is wrong with the event by JSON pointers; UNAVAILABLE and RESOURCE_EXHAUSTED may be retried.
+        INVALID_ARGUMENT carries google.rpc.BadRequest; the field of each violation is a JSON pointer into the event, empty for the event as a
+        whole (no JSON, nested too deeply, over 1 MiB). UNAVAILABLE and RESOURCE_EXHAUSTED may be retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

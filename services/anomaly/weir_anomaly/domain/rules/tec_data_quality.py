@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from weir_common.currencies import CURRENCIES
+
 from weir_anomaly.domain.entity import Entity, entity
 from weir_anomaly.domain.event import Event, amount
 from weir_anomaly.domain.rule import ANY_SUBTYPE, Hit, Observation, Rule, State
@@ -34,17 +36,6 @@ SUBTYPES: Final = frozenset(
     cancellation refund return_requested return_received chargeback stored_value_redeemed price_changed
     inventory_adjusted promo_changed order_shipped order_delivered order_rerouted api_request rate_limited
     deploy fraud_score churn_score recommendation
-    """.split()
-)
-# Active codes of ISO 4217 (funds and precious metals left out).
-CURRENCIES: Final = frozenset(
-    """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
-    CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD
-    HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL
-    LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP
-    PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT
-    TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()
 )
 CHECKS: Final = ("currency", "place", "price", "future", "total")

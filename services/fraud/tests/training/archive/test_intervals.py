@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from weir_fraud.training.archive.intervals import card_precision, interval
+import pytest
+from weir_fraud.training.archive.intervals import (
+    card_days,
+    card_precision,
+    card_precision_interval,
+    found_share,
+    interval,
+)
 from weir_fraud.training.metrics import auc_roc
 
 
@@ -47,3 +54,84 @@ def test_the_interval_is_the_same_again() -> None:
     y = np.array([0, 1] * 100, np.int8)
     scores = np.random.default_rng(5).normal(size=200) + y
     assert interval(y, scores, auc_roc, seed=3) == interval(y, scores, auc_roc, seed=3)
+
+
+def a_time_of_cards(
+    seed: int, cards: int = 400, days: int = 28
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Days, cards, frauds and scores of payments; a card that is stolen is used for some days and scores high on them."""
+    random = np.random.default_rng(seed)
+    stolen = np.where(random.random(cards) < 0.3, random.integers(days, size=cards), 99)
+    used = np.arange(days)[:, None]
+    thief = (stolen <= used) & (used < stolen + 4)
+    payments = random.poisson(np.where(thief, 2, 0.5))
+    day, card = (np.repeat(column.ravel(), payments.ravel()) for column in np.indices(payments.shape))
+    y = thief[day, card].astype(np.int8)
+    return day.astype(np.int64), card.astype(np.int64) + 1, y, random.normal(size=len(y)) + 1.5 * y
+
+
+def looked_at_one_by_one(day: np.ndarray, card: np.ndarray, y: np.ndarray, scores: np.ndarray, reviewed: int) -> float:
+    """As the handbook says it, a card at a time."""
+    found: set[int] = set()
+    shares = []
+    for one in np.unique(day):
+        mine = np.flatnonzero((day == one) & (card != 0))
+        queue: dict[int, bool] = {}
+        for row in mine[np.argsort(-scores[mine], kind="stable")]:
+            if int(card[row]) not in found:
+                queue.setdefault(int(card[row]), False)
+        looked_at = list(queue)[:reviewed]
+        hit = {number for number in looked_at if y[mine[card[mine] == number]].any()}
+        found |= hit
+        shares.append(len(hit) / reviewed)
+    return float(np.mean(shares))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_card_precision_is_what_a_team_that_looks_card_by_card_finds(seed: int) -> None:
+    day, card, y, scores = a_time_of_cards(seed)
+    card[::17] = 0
+    scores = np.round(scores, 1)  # many are equal
+    assert card_precision(day, card, y, scores, 10) == pytest.approx(looked_at_one_by_one(day, card, y, scores, 10))
+
+
+def test_a_card_that_is_drawn_twice_is_two_cards() -> None:
+    day, card, y, scores = a_time_of_cards(1, cards=60)
+    copies = np.random.default_rng(2).integers(0, 4, size=61)
+    rows = np.concatenate([np.flatnonzero(card == number) for number in range(1, 61) for _ in range(copies[number])])
+    names = np.concatenate(
+        [
+            np.full(np.count_nonzero(card == number), 1_000 * number + copy)
+            for number in range(1, 61)
+            for copy in range(copies[number])
+        ]
+    )
+    in_time = np.argsort(day[rows], kind="stable")
+    rows, names = rows[in_time], names[in_time]
+    drawn_out = card_precision(day[rows], names, y[rows], scores[rows], 5)
+    queue = card_days(day, card, y, scores)
+    of_queue = copies[np.unique(card)]
+    assert found_share(queue, of_queue.astype(np.int64), 5) == pytest.approx(drawn_out)
+
+
+def test_the_interval_of_card_precision_holds_what_is_true_as_often_as_it_says() -> None:
+    """Many weeks of the same shop: what a week shows on average lies within the interval of about 95 of 100 of them."""
+    weeks = [a_time_of_cards(seed, cards=200, days=7) for seed in range(100, 200)]
+    truth = float(np.mean([card_precision(*week, reviewed=5) for week in weeks]))
+    intervals = [card_precision_interval(*week, seed=1, reviewed=5) for week in weeks]
+    holding = sum(low <= truth <= high for low, high in intervals)
+    assert holding >= 90
+
+
+def test_the_interval_of_card_precision_is_narrower_with_more_cards_and_the_same_again() -> None:
+    few, many = a_time_of_cards(3, cards=100), a_time_of_cards(3, cards=1_600)
+    low, high = card_precision_interval(*few, seed=1, reviewed=2)
+    assert low < card_precision(*few, reviewed=2) < high
+    wide = high - low
+    low, high = card_precision_interval(*many, seed=1, reviewed=32)
+    assert high - low < wide / 2
+    assert (low, high) == card_precision_interval(*many, seed=1, reviewed=32)
+
+
+def test_days_on_which_nobody_is_known_count_as_days_without_a_find() -> None:
+    assert precision([(0, 1, 1), (1, 0, 1)], [0.9, 0.5], 1) == 0.5

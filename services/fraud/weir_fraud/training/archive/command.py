@@ -50,7 +50,7 @@ async def train_on_archive(order: Order, settings: FraudSettings, archive: Archi
     """The card of the model, whose files are in the folder. `ModelRefused`; `RetryError` if the archive or a store is away."""
     catalogue = _chosen(load_catalogue(), order.features)
     async with postgres_pool(settings.postgres, "weir fraud train") as pool:
-        known = {tenant_id: await _known(pool, tenant_id, order.recipe.as_of) for tenant_id in order.tenants}
+        known = {tenant_id: await labels_known(pool, tenant_id, order.recipe.as_of) for tenant_id in order.tenants}
         say(f"{sum(map(len, known.values()))} labels that were known at {order.recipe.as_of:%Y-%m-%d %H:%M} UTC")
         files = await asyncio.to_thread(_train, order, archive, catalogue, known, say)
         card = msgspec.json.decode(files[CARD], type=ModelCard)
@@ -74,7 +74,7 @@ def _chosen(catalogue: Catalogue, patterns: Sequence[str]) -> Catalogue:
     )
 
 
-async def _known(pool: asyncpg.Pool, tenant_id: TenantId, until: datetime) -> Mapping[EventId, Known]:
+async def labels_known(pool: asyncpg.Pool, tenant_id: TenantId, until: datetime) -> Mapping[EventId, Known]:
     async with asyncio.timeout(LABELS_SECONDS), tenant_transaction(pool, tenant_id, readonly=True) as connection:
         labels = await labels_until(connection, tenant_id, until)
     return {event_id: known_of(said) for event_id, said in labels.items()}
@@ -87,16 +87,27 @@ def _train(
     known: Mapping[TenantId, Mapping[EventId, Known]],
     say: Say,
 ) -> Mapping[str, bytes]:
+    rows, snapshot = rows_of(settings, known, catalogue, order.recipe.since, order.recipe.until, say)
+    data = {"data": "archive", "tenants": list(order.tenants), "snapshot": snapshot}
+    return train_from_rows(rows, catalogue, order.recipe, data, say)
+
+
+def rows_of(
+    settings: ArchiveSettings,
+    known: Mapping[TenantId, Mapping[EventId, Known]],
+    catalogue: Catalogue,
+    since: datetime,
+    until: datetime,
+    say: Say,
+) -> tuple[Rows, int | None]:
+    """Of all tenants in `known`, and the snapshot of the archive that they are from."""
     archive = ArchivedPayments(settings)
     try:
         parts: list[Rows] = []
-        for tenant_id in order.tenants:
-            part = archived_rows(
-                archive, tenant_id, known[tenant_id], catalogue, order.recipe.since, order.recipe.until
-            )
-            say(f"{tenant_id}: {len(part)} payments from {order.recipe.since:%Y-%m-%d} on, features as they were")
+        for tenant_id, labels in known.items():
+            part = archived_rows(archive, tenant_id, labels, catalogue, since, until)
+            say(f"{tenant_id}: {len(part)} payments from {since:%Y-%m-%d} on, features as they were")
             parts.append(part)
     finally:
         archive.close()
-    data = {"data": "archive", "tenants": list(order.tenants), "snapshot": archive.snapshot}
-    return train_from_rows(Rows.joined(parts), catalogue, order.recipe, data, say)
+    return Rows.joined(parts), archive.snapshot
