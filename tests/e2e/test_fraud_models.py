@@ -80,11 +80,11 @@ def backtest(version: str, champion: str) -> dict[str, Any]:
     }
 
 
-def gate_by_command(version: str) -> tuple[int, bool]:
-    """Exit code and answer of `weir fraud models gate`."""
+def by_command(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and answer of `weir fraud models …`."""
     weir = str(Path(sys.executable).with_name("weir"))
     asked = subprocess.run(
-        [weir, "fraud", "models", "gate", version, "--stage", "challenger", "--json"],
+        [weir, "fraud", "models", *arguments, "--json"],
         env=dict(os.environ),
         capture_output=True,
         text=True,
@@ -92,7 +92,13 @@ def gate_by_command(version: str) -> tuple[int, bool]:
         timeout=60,
     )
     assert asked.stdout, asked.stderr
-    return asked.returncode, json.loads(asked.stdout)["passed"]
+    return asked.returncode, json.loads(asked.stdout)
+
+
+def gate_by_command(version: str) -> tuple[int, bool]:
+    """Whether it passes, as the command says it."""
+    code, found = by_command("gate", version, "--stage", "challenger")
+    return code, found["passed"]
 
 
 @pytest.fixture
@@ -167,8 +173,11 @@ async def test_a_model_is_swapped_under_load_and_back(
     assert (swapped["model_outcome"], swapped["thresholds"]["review"]) == ("review", 0.0)
     refused = await call(gateway, "POST", f"/versions/{broken}/promote", 409, json={"stage": "champion"})
     assert refused["reason"] == "hash"
-    back = await call(gateway, "POST", "/rollback", json={"note": "e2e"})
-    assert back["version"] == before
+    code, listed = await asyncio.to_thread(by_command, "list")
+    stages = {one["version"]: one["stage"] for one in listed["versions"]}
+    assert (code, stages[strict], stages[before]) == (0, "champion", "retired")
+    code, back = await asyncio.to_thread(by_command, "rollback", "--note", "e2e")
+    assert (code, back["version"], back["stage"]) == (0, before, "champion")
     await decided_by(gateway, other, before)
     stop.set()
     decided = [one for some in await asyncio.gather(*paying) for one in some]

@@ -17,6 +17,7 @@ errors = Console(stderr=True, highlight=False)
 
 DECLINES = "/api/v2/ml/declines/fraud"
 MODELS = "/api/v2/ml/models/fraud/versions"
+ROLLBACK = "/api/v2/ml/models/fraud/rollback"
 
 models = typer.Typer(no_args_is_help=True, help="Versions of the model.")
 
@@ -113,6 +114,86 @@ def gate(
             console.print(f"{mark} {check['name']}: {value}, bound {check['bound']:.6g}", soft_wrap=True)
         console.print("passed" if found["passed"] else "not passed", f"against {found['champion']}", markup=False)
     raise typer.Exit(0 if found["passed"] else _NO)
+
+
+@models.command("list")
+def list_(url: Url = None, api_key_file: KeyFile = None, ca: Authority = None, json_: AsJson = False) -> None:
+    """Every version with its stage, the champion first.
+
+    Exit code 0: listed. 2: it could not be asked.
+
+    Example:  weir fraud models list
+    """
+    found: list[dict[str, Any]] = []
+    query: dict[str, str] = {}
+    while True:
+        page = ask("GET", MODELS, query, None, url, api_key_file, ca)
+        found += page["versions"]
+        if not page.get("next_cursor"):
+            break
+        query = {"cursor": page["next_cursor"]}
+    if json_:
+        sys.stdout.write(json.dumps({"versions": found}) + "\n")
+        return
+    for version in sorted(found, key=lambda one: _STAGES.index(one["stage"])):
+        tested = version["metrics"].get("test", {})
+        figures = ", ".join(
+            f"{label} {tested[name]:.3f}"
+            for name, label in (("auc_roc", "AUC"), ("average_precision", "average precision"))
+            if name in tested
+        )
+        console.print(f"{version['stage']:10} {version['version']}  {figures}", soft_wrap=True, markup=False)
+
+
+_STAGES = ("champion", "challenger", "shadow", "candidate", "retired")
+
+
+@models.command("promote")
+def promote(
+    version: Annotated[str, typer.Argument(help="Which one.")],
+    stage: Annotated[str, typer.Option(help="champion, challenger, shadow, candidate or retired.")],
+    note: Annotated[str, typer.Option(help="Why; kept.")],
+    override_gate: Annotated[
+        str | None,
+        typer.Option(help="Why it is promoted although the gate does not pass; kept on the version for ever."),
+    ] = None,
+    url: Url = None,
+    api_key_file: KeyFile = None,
+    ca: Authority = None,
+    json_: AsJson = False,
+) -> None:
+    """Move a version to a stage; what decides from then on does so everywhere within five seconds. Audited.
+
+    Exit code 0: moved. 1: the gate does not pass, the model cannot be used, or there is no such version. 2: it could not be asked.
+
+    Example:  weir fraud models promote fraud-0123456789ab --stage champion --note "Backtest of November"
+    """
+    body = {"stage": stage, "note": note, **({} if override_gate is None else {"override_gate": override_gate})}
+    _moved(ask("POST", f"{MODELS}/{version}/promote", {}, body, url, api_key_file, ca), json_)
+
+
+@models.command("rollback")
+def rollback(
+    note: Annotated[str, typer.Option(help="Why; kept.")],
+    url: Url = None,
+    api_key_file: KeyFile = None,
+    ca: Authority = None,
+    json_: AsJson = False,
+) -> None:
+    """Let the champion before decide again, everywhere within five seconds; the gate is not asked. Audited.
+
+    Exit code 0: done. 1: there was none before. 2: it could not be asked.
+
+    Example:  weir fraud models rollback --note "Declines doubled"
+    """
+    _moved(ask("POST", ROLLBACK, {}, {"note": note}, url, api_key_file, ca), json_)
+
+
+def _moved(found: dict[str, Any], json_: bool) -> None:
+    if json_:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        console.print(f"[green]{found['version']}[/] is {found['stage']} now", soft_wrap=True)
 
 
 @models.callback()
