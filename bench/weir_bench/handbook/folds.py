@@ -109,6 +109,7 @@ async def measure_folds(mesh: Mesh, folder: Path, training_days: int) -> list[Me
         Measure("auc_ceiling", round(ceiling[0], 4), "1", "reported", True, "mean of the folds: what the best model can expect; frauds at terminals of which no fraud is known yet are as honest payments"),
         Measure("average_precision_ceiling", round(ceiling[1], 4), "1", "reported", True, "the same"),
         Measure("scored", live.scored, "payments", f"== {live.asked}", live.scored == live.asked, "by gRPC, in batches of 100, each decided by the model of its fold"),
+        Measure("degraded", live.degraded, "payments", "== 0", live.degraded == 0, "decided by another model, or without histories; the figures above are then not the model's"),
         Measure("scoring_rate", round(live.scored / live.seconds, 0), "payments/s", "reported", True, "by ScoreTransactions, four callers, decisions stored and explained"),
     ]  # fmt: skip
 
@@ -138,6 +139,8 @@ class LivePath:
         self.scores = np.full(len(data), np.nan)
         self.asked = 0
         self.scored = 0
+        self.degraded = 0
+        """Decided by another model or without histories: the mesh was overloaded, and the figures are not the model's."""
         self.seconds = 0.0
 
     async def past(self, days: range) -> None:
@@ -203,6 +206,7 @@ class LivePath:
                 if result.WhichOneof("result") != "decision":
                     raise RuntimeError(f"row {row} was refused: {result.refusal.detail}")
                 self.scores[row] = result.decision.score
+                self.degraded += bool({"features_unavailable", "model_fallback"} & set(result.decision.degraded))
 
     async def _asked(self, request: Any) -> Sequence[Any]:
         for _ in range(_TRIES):
