@@ -91,7 +91,7 @@ class Bench:
             self.unlike += sum(self.told.get(event, score) != score for event, score in report.told.items())
             self.told |= report.told
             p50, p99, p999 = quantiles(report.latencies)
-            print(f"  {report.phase}: {report.decided} decisions, p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, p99.9 {p999 * 1e3:.1f} ms, {report.failures or 'no failures'}", flush=True)  # fmt: skip
+            print(f"  {report.phase}: {report.decided} decisions, p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, p99.9 {p999 * 1e3:.1f} ms, {report.failures or 'no failures'}; sent at most {report.late_sends * 1e3:.1f} ms late", flush=True)  # fmt: skip
         return {report.phase: report for report in reports}
 
     async def rounds(self, name: str, phase: DecisionPhase) -> list[Report]:

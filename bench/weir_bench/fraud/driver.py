@@ -1,5 +1,7 @@
 """The open-loop driver of decisions, a process of its own: each call is sent when it is due, whatever became of those before it.
 
+It shares the processors with what it measures, so it does little while it measures: requests are made before, answers are read afterwards.
+
 Reads a `Plan` from standard input, writes one `Report` a phase to standard output.
 """
 
@@ -15,10 +17,11 @@ from typing import Any, Final
 import grpc
 import msgspec
 import numpy as np
-from weir.fraud.v1 import fraud_pb2, fraud_pb2_grpc
+from weir.fraud.v1 import fraud_pb2
 
 from weir_bench.fraud.payments import payments
 
+_SERVICE: Final = fraud_pb2.DESCRIPTOR.services_by_name["FraudService"].full_name
 DEADLINE_SECONDS: Final = 2.0
 VECTORS_KEPT: Final = 500
 
@@ -61,69 +64,83 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class _Phase:
-    def __init__(self, plan: Plan, phase: DecisionPhase, stub: Any, events: Iterator[tuple[str, bytes]]) -> None:
-        self._plan = plan
+    """One stretch, made beforehand: what is sent is bytes, and so is what comes back."""
+
+    def __init__(self, plan: Plan, phase: DecisionPhase, events: Iterator[tuple[str, bytes]]) -> None:
         self._phase = phase
-        self._stub = stub
-        self._events = events
+        self._metadata = (("x-api-key", plan.key),)
+        self._requests = [
+            _request(plan.tenant, [next(events)[1] for _ in range(phase.payments)])
+            for _ in range(round(phase.seconds * phase.rate))
+        ]
+        self._answers: list[bytes] = []
         self._latencies: list[float] = []
         self._failures: Counter[str] = Counter()
-        self._told: dict[str, float] = {}
-        self._vectors: list[list[float | None]] = []
-        self._explained = 0
         self._late = 0.0
 
-    async def run(self) -> Report:
-        number = round(self._phase.seconds * self._phase.rate)
+    async def run(self, channel: grpc.aio.Channel) -> Report:
+        method = "ScoreTransaction" if self._phase.payments == 1 else "ScoreTransactions"
+        call = channel.unary_unary(f"/{_SERVICE}/{method}")
         begun = time.perf_counter() + 0.1
         async with asyncio.TaskGroup() as calls:
-            for call in range(number):
-                due = begun + call / self._phase.rate
-                # Made before it is due: that is the client's work, not the answer's.
-                events = [next(self._events) for _ in range(self._phase.payments)]
+            for number, request in enumerate(self._requests):
+                due = begun + number / self._phase.rate
                 wait = due - time.perf_counter()
                 if wait > 0:
                     await asyncio.sleep(wait)
                 self._late = max(self._late, time.perf_counter() - due)
-                calls.create_task(self._call(events, due))
+                calls.create_task(self._call(call, request, due))
+        return self._report()
+
+    async def _call(self, call: Any, request: bytes, due: float) -> None:
+        try:
+            answer = await call(request, metadata=self._metadata, timeout=DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            self._failures[error.code().name] += self._phase.payments
+            return
+        self._latencies.append(time.perf_counter() - due)
+        self._answers.append(answer)
+
+    def _report(self) -> Report:
+        told: dict[str, float] = {}
+        vectors: list[list[float | None]] = []
+        explained = 0
+        for answer in self._answers:
+            decisions = _decisions(answer, self._phase.payments)
+            if len(decisions) < self._phase.payments:
+                self._failures["REFUSED"] += self._phase.payments - len(decisions)
+            for decision in decisions:
+                told[decision.event_id] = decision.score
+                explained += _adds_up(decision)
+                if len(vectors) < VECTORS_KEPT:
+                    vectors.append([part.value if part.HasField("value") else None for part in decision.contributions])
         return Report(
             self._phase.name,
-            number,
-            len(self._told),
+            len(self._requests),
+            len(told),
             self._latencies,
             dict(self._failures),
-            self._explained,
-            self._told,
-            self._vectors,
+            explained,
+            told,
+            vectors,
             self._late,
         )
 
-    async def _call(self, events: list[tuple[str, bytes]], due: float) -> None:
-        metadata = (("x-api-key", self._plan.key),)
-        try:
-            if self._phase.payments == 1:
-                one = fraud_pb2.ScoreTransactionRequest(tenant_id=self._plan.tenant, event=events[0][1])
-                answer = await self._stub.ScoreTransaction(one, metadata=metadata, timeout=DEADLINE_SECONDS)
-                decisions = [answer.decision]
-            else:
-                many = fraud_pb2.ScoreTransactionsRequest(
-                    tenant_id=self._plan.tenant, events=[event for _, event in events]
-                )
-                answers = await self._stub.ScoreTransactions(many, metadata=metadata, timeout=DEADLINE_SECONDS)
-                decisions = [result.decision for result in answers.results if result.WhichOneof("result") == "decision"]
-        except grpc.aio.AioRpcError as error:
-            self._failures[error.code().name] += len(events)
-            return
-        self._latencies.append(time.perf_counter() - due)
-        if len(decisions) < len(events):
-            self._failures["REFUSED"] += len(events) - len(decisions)
-        for decision in decisions:
-            self._told[decision.event_id] = decision.score
-            self._explained += _adds_up(decision)
-            if len(self._vectors) < VECTORS_KEPT:
-                self._vectors.append(
-                    [part.value if part.HasField("value") else None for part in decision.contributions]
-                )
+
+def _request(tenant: str, events: list[bytes]) -> bytes:
+    request = (
+        fraud_pb2.ScoreTransactionRequest(tenant_id=tenant, event=events[0])
+        if len(events) == 1
+        else fraud_pb2.ScoreTransactionsRequest(tenant_id=tenant, events=events)
+    )
+    return bytes(request.SerializeToString())
+
+
+def _decisions(answer: bytes, payments: int) -> list[Any]:
+    if payments == 1:
+        return [fraud_pb2.ScoreTransactionResponse.FromString(answer).decision]
+    results = fraud_pb2.ScoreTransactionsResponse.FromString(answer).results
+    return [result.decision for result in results if result.WhichOneof("result") == "decision"]
 
 
 def _adds_up(decision: Any) -> bool:
@@ -144,10 +161,10 @@ def quantiles(latencies: list[float]) -> tuple[float, float, float]:
 async def _main() -> None:
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     events = payments(plan.tenant, plan.seed)
+    made = [_Phase(plan, phase, events) for phase in plan.phases]
     async with grpc.aio.insecure_channel(plan.target) as channel:
-        stub = fraud_pb2_grpc.FraudServiceStub(channel)
-        for phase in plan.phases:
-            report = await _Phase(plan, phase, stub, events).run()
+        for phase in made:
+            report = await phase.run(channel)
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()
 

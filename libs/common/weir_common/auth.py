@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -232,21 +233,26 @@ class Authenticator:
         raise Unauthenticated("Send an API key in 'X-Api-Key' or a token in 'Authorization: Bearer'.")
 
     def _by_key(self, key: str) -> Principal:
-        if not is_well_formed(key):
-            raise Unauthenticated("The API key is malformed (its checksum does not match): was it copied in full?")
         record = self._directory.find(hash_api_key(key))
+        if record is None and not is_well_formed(key):
+            raise Unauthenticated("The API key is malformed (its checksum does not match): was it copied in full?")
         if record is None and not self._directory.caught_up:
             # To call it unknown would make a sender throw away what it cannot send; that we are not ready it waits for.
             raise Unavailable("Credentials are still being read; try again.", slug="starting")
         if record is None:
             raise Unauthenticated("The API key is not known, has expired or was revoked.")
-        return Principal(
-            tenant_id=TenantId(record.tenant_id) if record.tenant_id else None,
-            subject=f"key:{record.key_id}",
-            kind="machine",
-            roles=frozenset(Role(role) for role in record.roles if role in Role._value2member_map_),
-            key_id=record.key_id,
-        )
+        return _machine(record.key_id, record.tenant_id, tuple(record.roles))
+
+
+@lru_cache(maxsize=10_000)
+def _machine(key_id: str, tenant_id: str | None, roles: tuple[str, ...]) -> Principal:
+    return Principal(
+        tenant_id=TenantId(tenant_id) if tenant_id else None,
+        subject=f"key:{key_id}",
+        kind="machine",
+        roles=frozenset(Role(role) for role in roles if role in Role._value2member_map_),
+        key_id=key_id,
+    )
 
 
 def require(principal: Principal, action: Action) -> None:

@@ -13,6 +13,7 @@ from weir_common.ids import TenantId
 from weir_fraud.adapters.memory_drift import MemoryDrift
 from weir_fraud.adapters.memory_models import OneModel
 from weir_fraud.compute_drift import ComputeDrift, DriftLimits
+from weir_fraud.domain.contributions import contributions_of
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.drift import Baseline, Baselines, DriftReport
 from weir_fraud.domain.label import Label, LabelKind, LabelSource
@@ -97,7 +98,9 @@ def some(template: Decision, tenant: TenantId, count: int, age: timedelta, **mem
 
 async def test_each_tenant_and_all_together(template: Decision, toy: Any) -> None:
     store, metrics, now = Store(), Metrics(), template.decided_at
-    dear = tuple(part._replace(value=500.0) if part.feature == "amount" else part for part in template.contributions)
+    dear = contributions_of(
+        part._replace(value=500.0) if part.feature == "amount" else part for part in template.contributions
+    )
     store.decisions += some(template, SHOP, 90, timedelta(hours=1), score=0.01)
     store.decisions += some(template, SHOP, 10, timedelta(hours=2), score=0.1, contributions=dear)
     store.decisions += some(template, SHOP, 300, timedelta(hours=25), score=0.9, contributions=dear)

@@ -329,7 +329,7 @@ class Overloaded:
         self.catalogue = catalogue
         self.decisions = MemoryDecisions()
         score = ScorePayments(Slow(catalogue.plan), OneModel(model), catalogue, in_force, clock)
-        limits = ScoringSettings(max_concurrent=1, max_waiting=5, max_waiting_explained=2)
+        limits = ScoringSettings(max_concurrent=1, max_together=1, max_waiting=5, max_waiting_explained=2)
         self.score = ScoreTransaction(score, self.decisions, DecisionMetrics(), limits)
 
     async def decided(self, payments: Sequence[Payment]) -> list[Decision]:

@@ -18,8 +18,9 @@ from weir_common.problems import Conflict, Unavailable
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.contributions import explained
 from weir_fraud.domain.counterfactual import Candidate, candidates, flips, in_32_bits
-from weir_fraud.domain.decision import Decision, Source, explained
+from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import SEVERITY, Outcome, outcome_of
 from weir_fraud.domain.payment import Payment

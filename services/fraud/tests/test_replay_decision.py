@@ -19,6 +19,7 @@ from weir_fraud.adapters.memory_policies import MemoryPolicies
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.contributions import contributions_of
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.model import Scored, Thresholds
 from weir_fraud.domain.outcome import Outcome
@@ -105,7 +106,7 @@ async def test_what_was_decided_is_decided_again(
 
 def with_value(decision: Decision, feature: str, value: float) -> Decision:
     parts = [part._replace(value=value) if part.feature == feature else part for part in decision.contributions]
-    return replace(decision, contributions=tuple(parts))
+    return replace(decision, contributions=contributions_of(parts))
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,9 @@ def with_value(decision: Decision, feature: str, value: float) -> Decision:
         (
             lambda one: replace(
                 one,
-                contributions=(
-                    one.contributions[0]._replace(contribution=math.nextafter(one.contributions[0].contribution, 9)),
-                    *one.contributions[1:],
+                contributions=replace(
+                    one.contributions,
+                    shares=(math.nextafter(one.contributions.shares[0], 9), *one.contributions.shares[1:]),
                 ),
             ),
             ["/contributions/"],

@@ -246,3 +246,44 @@ async def test_a_batch_has_the_limits_of_one_call(
     first, second = await asyncio.gather(*calls)
     assert [one is other for one, other in zip(first, second, strict=True)] == [True] * 5
     assert len(decisions.announced) == 5
+
+
+async def test_calls_that_wait_are_decided_together_and_each_gets_its_own(
+    slow: Slow, slowly: ScorePayments, make_payment: Make
+) -> None:
+    asked: list[int] = []
+
+    class Counted(MemoryDecisions):
+        async def record(self, decision: Decision) -> Decision:
+            asked.append(1)
+            return await super().record(decision)
+
+        async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
+            asked.append(len(decisions))
+            return [await MemoryDecisions.record(self, decision) for decision in decisions]
+
+    decisions = Counted()
+    score = use_case(slowly, decisions, max_concurrent=1, max_together=4)
+    one, other = make_payment(), make_payment(tenant_id=TenantId("another"))
+    again = replace(one, amount=Decimal(10**6))
+    payments = [make_payment(), one, other, make_payment(), again, make_payment(), make_payment()]
+    calls = [asyncio.create_task(score(payment, Source.GRPC)) for payment in payments]
+    await asyncio.sleep(0.01)
+    slow.gate.set()
+    made = await asyncio.gather(*calls)
+    assert [(decision.tenant_id, decision.event_id) for decision in made] == [
+        (payment.tenant_id, payment.event_id) for payment in payments
+    ]
+    # The first alone; those of its tenant, the repeat with what it repeats; the other tenant's; what was too much for the group.
+    assert asked == [1, 3, 1, 1]
+    assert made[4] is made[1]
+    assert len(decisions.announced) == 6
+
+
+async def test_who_could_not_be_answered_in_time_does_not_come_in(
+    score_payments: ScorePayments, decisions: MemoryDecisions
+) -> None:
+    score = use_case(score_payments, decisions, max_waiting=2)
+    with score.admitted(), score.admitted(payments=1), pytest.raises(Unavailable) as refused, score.admitted():
+        raise AssertionError("it came in")
+    assert refused.value.slug == "overloaded"

@@ -90,6 +90,7 @@ from weir_fraud.manage_policies import ManagePolicies
 from weir_fraud.model_metrics import ModelMetrics
 from weir_fraud.observe_later import ObserveLater
 from weir_fraud.protect_lists import ProtectLists
+from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_shadow import ScoreShadow
@@ -206,6 +207,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         def tenants() -> list[TenantId]:
             return [TenantId(tenant.tenant_id) for tenant in directory.tenants()]
 
+        protect = ProtectTogether(vault.protect, settings.scoring)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         explain_later = ExplainLater(
             PostgresDeferred(pool), decisions, kept_models, catalogue, lambda: score_transaction.is_at_ease
@@ -285,7 +287,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
-            InferenceEndpoint(score_transaction, now, vault.protect),
+            InferenceEndpoint(score_transaction, now, protect),
             method="POST",
             path=PATH,
             action=Action.FRAUD_SCORE,
@@ -301,7 +303,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     fraud_pb2_grpc.add_FraudServiceServicer_to_server,
-                    FraudServicer(score_transaction, authenticator, audit, now, vault.protect),
+                    FraudServicer(score_transaction, authenticator, audit, now, protect),
                 ),
                 partial(
                     applied_pb2_grpc.add_AppliedServiceServicer_to_server,

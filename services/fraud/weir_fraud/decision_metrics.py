@@ -44,6 +44,11 @@ class DecisionMetrics:
             unit="s",
             description="The decisions on a batch of somebody who waits, from its arrival until they are stored",
         )
+        self._together = meter().create_counter(
+            "weir.fraud.score.together",
+            unit="{call}",
+            description="Calls of single payments that were decided on together with others, since there was no room to go alone",
+        )
         self._lag = meter().create_histogram(
             "weir.fraud.decision.lag", unit="s", description="From the acceptance of an event to its decision"
         )
@@ -94,6 +99,10 @@ class DecisionMetrics:
     def took_batch(self, seconds: float, source: Source) -> None:
         """A batch of somebody who waits was scored and stored."""
         self._batch_duration.record(seconds, {"weir.fraud.source": source.value})
+
+    def together(self, calls: int) -> None:
+        """So many calls were one piece of work."""
+        self._together.add(calls)
 
     def lagged(self, seconds: Iterable[float]) -> None:
         """Ages of events of the stream when they were decided."""

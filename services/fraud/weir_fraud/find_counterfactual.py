@@ -47,8 +47,8 @@ class FindCounterfactual:
 
 
 def _search(model: WhatIfModel, decision: Decision) -> list[Flip]:
-    names = [part.feature for part in decision.contributions]
-    vector = [part.value for part in decision.contributions]
+    names = decision.contributions.inputs.names
+    vector = list(decision.contributions.values)
     tried = candidates(names, vector, model.splits())
     rows: list[Sequence[float]] = []
     for one in tried:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
-from weir_common.telemetry import meter, tracer
+from weir_common.telemetry import meter, span_if_sampled
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Decision, Source, decide
@@ -215,7 +215,7 @@ class ScorePayments:
     async def _score(self, model: Model, vectors: Sequence[Sequence[float]], explain: bool) -> list[Scored]:
         began = time.perf_counter()
         ask = model.score if explain else model.unexplained
-        with tracer().start_as_current_span("fraud.model", attributes={"weir.fraud.payments": len(vectors)}):
+        with span_if_sampled("fraud.model", {"weir.fraud.payments": len(vectors)}):
             try:
                 if len(vectors) <= INLINE:
                     answers = ask(vectors)

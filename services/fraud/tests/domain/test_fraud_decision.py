@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import RETIRED, Decision, Source, decide, explained
+from weir_fraud.domain.contributions import RETIRED, explained
+from weir_fraud.domain.decision import Decision, Source, decide
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds, explanation_fault, probability
 from weir_fraud.domain.outcome import Outcome, outcome_of
 from weir_fraud.domain.payment import Payment

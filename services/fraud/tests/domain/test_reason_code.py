@@ -7,7 +7,7 @@ import re
 import pytest
 from weir_fraud.domain import reason_code
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import RETIRED
+from weir_fraud.domain.contributions import RETIRED
 from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
 
 CODES = [*(one for one in vars(reason_code).values() if isinstance(one, ReasonCode)), RETIRED]

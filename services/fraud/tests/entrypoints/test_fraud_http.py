@@ -30,6 +30,7 @@ from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
 from weir_fraud.find_counterfactual import FindCounterfactual
+from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
@@ -102,7 +103,7 @@ async def api(
     describe(app, "POST", PATH, inference_operation(), schemas=event_components())
     inference = DirectEndpoint(
         app,
-        InferenceEndpoint(score, clock, vault_in_memory().protect),
+        InferenceEndpoint(score, clock, ProtectTogether(vault_in_memory().protect, ScoringSettings())),
         method="POST",
         path=PATH,
         action=Action.FRAUD_SCORE,

@@ -22,6 +22,7 @@ from weir_fraud.adapters.postgres_decisions import PostgresDecisions, decided_be
 from weir_fraud.adapters.postgres_deferred import PostgresDeferred
 from weir_fraud.adapters.postgres_unobserved import PostgresUnobserved
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.contributions import contributions_of
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.model import Thresholds
@@ -97,7 +98,7 @@ def unshared(decision: Decision) -> Decision:
     """Comparable without the shares, which are unknown."""
     return replace(
         comparable(decision),
-        contributions=tuple(part._replace(contribution=0) for part in comparable(decision).contributions),
+        contributions=contributions_of(part._replace(contribution=0) for part in comparable(decision).contributions),
     )
 
 
@@ -114,7 +115,7 @@ def same(one: Decision, other: Decision) -> bool:
 def comparable(decision: Decision) -> Decision:
     return replace(
         decision,
-        contributions=tuple(
+        contributions=contributions_of(
             part._replace(value="unknown" if math.isnan(part.value) else part.value)  # type: ignore[arg-type]
             for part in decision.contributions
         ),

@@ -55,6 +55,7 @@ from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.grpc import FraudServicer
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.label_metrics import LabelMetrics
+from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
@@ -118,7 +119,7 @@ async def channel(
         features, OneModel(model_as_served), catalogue, ActivePolicies(policies, conditions), now
     )
     score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
-    servicer = FraudServicer(score, TwoCallers(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
+    servicer = FraudServicer(score, TwoCallers(tenant), audit, now, ProtectTogether(vault.protect, ScoringSettings()))  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
         0,

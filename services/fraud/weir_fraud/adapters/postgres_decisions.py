@@ -19,7 +19,8 @@ from weir_common.telemetry import traceparent_of
 from weir_fraud.adapters.decision_record import decision_record
 from weir_fraud.adapters.postgres_faults import AWAY
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Decision, Source, explained
+from weir_fraud.domain.contributions import explained
+from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.outcome import Outcome
@@ -55,18 +56,39 @@ _SELECT_EACH: Final = (
     f"CROSS JOIN LATERAL ({_SELECT} d.event_id = asked.event LIMIT 1) AS found"
 )
 
+# Values and shares come beside their row, as texts: as arrays of doubles each of their elements is a call in Python, of which a decision has 130.
+# Unknown values are null in the text and NaN in the table.
+_AS_TEXTS: Final = ("feature_values", "contributions")
+_WHOLE: Final = (
+    "ROW("
+    + ", ".join(
+        f"array_replace({column}_text::float8[], NULL, 'NaN')" if column in _AS_TEXTS else f"d.{column}"
+        for column in _COLUMNS.split(", ")
+    )
+    + ")::fraud.decision"
+)
+_RECORD: Final = (
+    f"SELECT fraud.record_decision({_WHOLE}, $4, $5, $6, $7, $8, $9, $10) "  # noqa: S608 - constants
+    "FROM (SELECT (one).* FROM (SELECT $1::fraud.decision AS one OFFSET 0) AS given) AS d, "
+    "(SELECT $2::text, $3::text) AS texts (feature_values_text, contributions_text)"
+)
+_ROWS: Final = (
+    f"(SELECT array_agg({_WHOLE} ORDER BY place) FROM unnest($1::fraud.decision[], $2::text[], $3::text[]) "  # noqa: S608 - constants
+    f"WITH ORDINALITY AS d ({_COLUMNS}, feature_values_text, contributions_text, place))"
+)
+
 # One statement and so one transaction and one round trip. Only decisions that are ours are announced; their order is that of the batch.
-_RECORD_ALL: Final = """
-    WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions($1, $8, $9, $10)),
+_RECORD_ALL: Final = f"""
+    WITH made AS MATERIALIZED (SELECT event_id FROM fraud.record_decisions({_ROWS}, $10, $11, $12)),
     announced AS (
         INSERT INTO fraud.outbox (topic, key, value, headers, "partition")
         SELECT topic, key, value, headers::jsonb, "partition"
-        FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::text[], $6::integer[], $7::uuid[])
+        FROM unnest($4::text[], $5::bytea[], $6::bytea[], $7::text[], $8::integer[], $9::uuid[])
             WITH ORDINALITY AS new (topic, key, value, headers, "partition", event_id, place)
         WHERE event_id IN (SELECT event_id FROM made) ORDER BY place
     )
     SELECT event_id FROM made
-"""
+"""  # noqa: S608 - constants
 
 
 class PostgresDecisions:
@@ -104,8 +126,9 @@ class PostgresDecisions:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 made = await connection.fetchval(
-                    "SELECT fraud.record_decision($1, $2, $3, $4, $5, $6, $7, $8)",
+                    _RECORD,
                     _row(decision),
+                    *_texts(decision),
                     *outbox_row(decision_record(decision, traceparent_of())),
                     *_unobserved(decision),
                 )
@@ -121,12 +144,14 @@ class PostgresDecisions:
 
     async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
         rows: list[tuple[Any, ...]] = []
+        texts: list[tuple[str, str]] = []
         records: list[OutgoingRecord] = []
         traceparent = traceparent_of()
         for decision in decisions:
             if len(rows) % _ROWS_A_STEP == _ROWS_A_STEP - 1:
                 await asyncio.sleep(0)
             rows.append(_row(decision))
+            texts.append(_texts(decision))
             records.append(decision_record(decision, traceparent))
         events = [row[1] for row in rows]
         unobserved = [decision for decision in decisions if decision.unobserved is not None]
@@ -137,7 +162,9 @@ class PostgresDecisions:
         )
         try:
             async with self._pool.acquire(timeout=5) as connection:
-                stored = await connection.fetch(_RECORD_ALL, rows, *outbox_columns(records), events, *kept)
+                stored = await connection.fetch(
+                    _RECORD_ALL, rows, *_columns(texts), *outbox_columns(records), events, *kept
+                )
         except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
         made = {row["event_id"] for row in stored}
@@ -285,7 +312,9 @@ async def decided_before(
 async def record_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[tuple[TenantId, EventId]]:
     """Store decisions, of any tenants; gives the events whose decision is ours. The transaction is switched to one of the tenants."""
     rows = await connection.fetch(
-        "SELECT tenant_id, event_id FROM fraud.record_decisions($1)", [_row(decision) for decision in decisions]
+        f"SELECT tenant_id, event_id FROM fraud.record_decisions({_ROWS})",  # noqa: S608 - constants
+        [_row(decision) for decision in decisions],
+        *_columns([_texts(decision) for decision in decisions]),
     )
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 
@@ -319,8 +348,8 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.score,
         decision.margin,
         decision.base,
-        [contribution.value for contribution in decision.contributions],
-        [contribution.contribution for contribution in decision.contributions] if decision.is_explained else [],
+        None,
+        None,
         list(decision.reason_codes),
         decision.model_version,
         decision.source.value,
@@ -340,6 +369,21 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         None if decision.least_outcome is Outcome.APPROVE else decision.least_outcome.value,
         decision.declines_halted,
     )
+
+
+def _texts(decision: Decision) -> tuple[str, str]:
+    """Feature values and contributions as PostgreSQL writes arrays; the shortest text of a double is the same double there."""
+    return _array(decision.contributions.values), _array(
+        decision.contributions.shares
+    ) if decision.is_explained else "{}"
+
+
+def _array(numbers: Sequence[float]) -> str:
+    return f"{{{msgspec.json.encode(numbers)[1:-1].decode()}}}"
+
+
+def _columns(texts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [values for values, _ in texts], [shares for _, shares in texts]
 
 
 def _unobserved(decision: Decision) -> tuple[bytes | None, datetime | None]:

@@ -45,7 +45,7 @@ class PostgresDeferred:
                         "AND cardinality(contributions) < cardinality(feature_values)",
                         deferred.tenant_id,
                         UUID(deferred.event_id),
-                        [part.contribution for part in decision.contributions],
+                        list(decision.contributions.shares),
                         list(decision.reason_codes),
                     )
                 await connection.execute(_FORGET, deferred.place)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.contributions import Contributions, Reason, explained
 from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.degradation import Degraded, in_order
 from weir_fraud.domain.model import ModelCard, Scored, Thresholds
@@ -31,14 +31,11 @@ from weir_fraud.domain.payment import (
 from weir_fraud.domain.policy import entities_of
 from weir_fraud.domain.policy_facts import facts_of
 from weir_fraud.domain.policy_judgement import PolicyInForce
-from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
 from weir_fraud.errors import ExplanationError
 
 MAX_REASONS: Final = 5
 LEAST_REASON: Final = 0.05
 """Log-odds. What raises the margin by less is no reason that a person could act on; a score of 0.5 becomes 0.5125."""
-
-RETIRED: Final = ReasonCode("RETIRED_FEATURE", "A feature that is no longer defined", GENERAL_SHOPPER_TEXT)
 
 
 class Source(StrEnum):
@@ -47,22 +44,6 @@ class Source(StrEnum):
     HTTP = "http"
     GRPC = "grpc"
     STREAM = "stream"
-
-
-class Contribution(NamedTuple):
-    """One feature's share of the margin, in log-odds; `value` is nan where it is not known."""
-
-    feature: str
-    value: float
-    contribution: float
-    reason: ReasonCode
-
-
-class Reason(NamedTuple):
-    """A reason code with the sum of its features' contributions."""
-
-    reason: ReasonCode
-    contribution: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +65,7 @@ class Decision:
     score: float
     margin: float
     base: float
-    contributions: tuple[Contribution, ...]
+    contributions: Contributions
     """In the order of the model's inputs; with the values they are the feature snapshot. Shares are nan while it is not explained."""
     model_version: str
     thresholds: Thresholds
@@ -140,16 +121,7 @@ class Decision:
         """
         if not self.is_explained:
             return ()
-        shares: dict[str, tuple[ReasonCode, list[float]]] = {}
-        for _, _, share, reason in self.contributions:
-            known = shares.get(reason.code)
-            if known is None:
-                shares[reason.code] = (reason, [share])
-            else:
-                known[1].append(share)
-        reasons = [Reason(reason, math.fsum(parts)) for reason, parts in shares.values()]
-        reasons.sort(key=lambda reason: (-reason.contribution, reason.reason.code))
-        return tuple(reasons)
+        return self.contributions.by_reason()
 
     @cached_property
     def reason_codes(self) -> tuple[str, ...]:
@@ -165,22 +137,12 @@ def explain(decision: Decision, scored: Scored, catalogue: Catalogue) -> Decisio
         raise ExplanationError(
             f"{decision.model_version} gave {decision.event_id} the score {decision.score!r} and gives it {scored.score!r} now"
         )
-    names, values = [part.feature for part in decision.contributions], [part.value for part in decision.contributions]
+    snapshot = decision.contributions
     return replace(
         decision,
-        contributions=explained(catalogue, names, values, scored.contributions),
+        contributions=explained(catalogue, snapshot.inputs.names, snapshot.values, scored.contributions),
         is_explained=True,
         announced_codes=None,
-    )
-
-
-def explained(
-    catalogue: Catalogue, names: Sequence[str], values: Sequence[float], contributions: Sequence[float]
-) -> tuple[Contribution, ...]:
-    """Names, values and shares of the model's inputs, with the reason code of each. No shares: they are not known yet."""
-    return tuple(
-        Contribution(name, value, share, feature.reason if (feature := catalogue.get(name)) is not None else RETIRED)
-        for name, value, share in zip(names, values, contributions or (math.nan,) * len(names), strict=True)
     )
 
 

@@ -56,7 +56,7 @@ def windowed(
             unit=unit,
             description=f"{description}, over {window.label}",
             reason=reason,
-            compute=_the_aggregate,
+            compute=the_aggregate,
             aggregates=(aggregate(window),),
             monotone=monotone,
         )
@@ -135,5 +135,6 @@ def _is_first(_: Payment, aggregates: Sequence[float]) -> float:
     return 1.0 - seen if payments > 0 else NAN
 
 
-def _the_aggregate(_: Payment, aggregates: Sequence[float]) -> float:
+def the_aggregate(_: Payment, aggregates: Sequence[float]) -> float:
+    """Of a feature that is its one aggregate."""
     return aggregates[0]

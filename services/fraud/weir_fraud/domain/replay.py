@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Decision, explained
+from weir_fraud.domain.contributions import explained
+from weir_fraud.domain.decision import Decision
 from weir_fraud.domain.decline_corridor import after_halt
 from weir_fraud.domain.model import ModelCard, Scored
 from weir_fraud.domain.policy import Entity, EntityKind, Entry, ListKind
@@ -54,7 +55,7 @@ class Replay:
 
 def vector_of(decision: Decision) -> list[float]:
     """The feature snapshot, in the order of the model's inputs."""
-    return [part.value for part in decision.contributions]
+    return list(decision.contributions.values)
 
 
 def replay(decision: Decision, scored: Scored, card: ModelCard, catalogue: Catalogue, policy: PolicyInForce) -> Replay:

@@ -15,7 +15,6 @@ from weir_common.events import Event
 from weir_common.grpc import caller_of
 from weir_common.http import MAX_BODY_BYTES
 from weir_common.ids import TenantId
-from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge, Problem
 
 from weir_fraud.domain.decision import Decision, Source
@@ -27,6 +26,7 @@ from weir_fraud.entrypoints.scoring_request import (
     payments_to_score,
     refuse_what_is_no_payment,
 )
+from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.score_transaction import ScoreTransaction
 
 MAX_BATCH: Final = 100
@@ -50,7 +50,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         authenticator: Authenticator,
         audit: AuditTrail,
         clock: Callable[[], datetime],
-        protect: ProtectEvents,
+        protect: ProtectTogether,
     ) -> None:
         self._score = score
         self._authenticator = authenticator
@@ -64,10 +64,11 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         """Ends with the caller's deadline, and with its cancellation."""
         tenant_id = TenantId(request.tenant_id)
         await self._enter(context, tenant_id, "ScoreTransaction")
-        event, prefix = _event_of_tenant(request.event, tenant_id)
-        payment = await payment_to_score(event, prefix, self._clock(), self._protect)
-        decision = await self._score(payment, Source.GRPC, context.time_remaining())
-        return fraud_pb2.ScoreTransactionResponse(decision=decision_message(decision))
+        with self._score.admitted(context.time_remaining()):
+            event, prefix = _event_of_tenant(request.event, tenant_id)
+            payment = await payment_to_score(event, prefix, self._clock(), self._protect)
+            decision = await self._score(payment, Source.GRPC, context.time_remaining())
+            return fraud_pb2.ScoreTransactionResponse(decision=decision_message(decision))
 
     async def ScoreTransactions(  # noqa: N802 - the name is the protocol's
         self, request: fraud_pb2.ScoreTransactionsRequest, context: grpc.aio.ServicerContext
@@ -76,10 +77,16 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         tenant_id = TenantId(request.tenant_id)
         await self._enter(context, tenant_id, "ScoreTransactions")
         _refuse_batch(request.events)
+        with self._score.admitted(context.time_remaining(), len(request.events)):
+            return await self._scored(tenant_id, request.events, context)
+
+    async def _scored(
+        self, tenant_id: TenantId, contents: Sequence[bytes], context: grpc.aio.ServicerContext
+    ) -> fraud_pb2.ScoreTransactionsResponse:
         now = self._clock()
         results: list[fraud_pb2.ScoredTransaction | None] = []
         events: list[Event] = []
-        for content in request.events:
+        for content in contents:
             if len(results) % EVENTS_A_STEP == EVENTS_A_STEP - 1:
                 await asyncio.sleep(0)
             try:

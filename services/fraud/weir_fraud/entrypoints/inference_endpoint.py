@@ -10,12 +10,12 @@ import msgspec
 from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.events import EVENT_REFERENCE
 from weir_common.ids import TenantId
-from weir_common.privacy.protect_events import ProtectEvents
 
 from weir_fraud.domain.decision import Source
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE, decision_document
 from weir_fraud.entrypoints.http import DECISION_RESPONSE
 from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.score_transaction import ScoreTransaction
 
 PATH: Final = "/api/v2/ml/inference/fraud"
@@ -24,17 +24,18 @@ PATH: Final = "/api/v2/ml/inference/fraud"
 class InferenceEndpoint:
     """The handler of a ``DirectEndpoint`` that lets operators in."""
 
-    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime], protect: ProtectEvents) -> None:
+    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime], protect: ProtectTogether) -> None:
         self._score = score
         self._clock = clock
         self._protect = protect
 
     async def __call__(self, request: DirectRequest) -> Answer:
-        event, prefix = event_of(request.body)
-        await request.enter(TenantId(event.tenant_id))
-        payment = await payment_to_score(event, prefix, self._clock(), self._protect)
-        decision = await self._score(payment, Source.HTTP)
-        return Answer(200, msgspec.json.encode(decision_document(decision)), {})
+        with self._score.admitted():
+            event, prefix = event_of(request.body)
+            await request.enter(TenantId(event.tenant_id))
+            payment = await payment_to_score(event, prefix, self._clock(), self._protect)
+            decision = await self._score(payment, Source.HTTP)
+            return Answer(200, msgspec.json.encode(decision_document(decision)), {})
 
 
 def inference_operation() -> dict[str, Any]:

@@ -28,12 +28,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     positive_weight: Annotated[float, Meta(gt=0)] = 1.0
     """Of a fraud against an honest payment; the calibration takes it out of the probabilities again."""
     seed: int = 20260105
-    most_trees: Annotated[int, Meta(ge=1, le=2_000)] = 600
+    most_trees: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
     patience: Annotated[int, Meta(ge=1)] = 50
     """Trees that may bring no better average precision on the validation days before it ends."""
     learning_rate: float = 0.05
-    leaves: Annotated[int, Meta(ge=2, le=64)] = 16
-    depth: Annotated[int, Meta(ge=1, le=8)] = 5
+    leaves: Annotated[int, Meta(ge=2, le=64)] = 8
+    depth: Annotated[int, Meta(ge=1, le=8)] = 3
     honest_reviewed: Annotated[float, Meta(gt=0, lt=1)] = 0.005
     honest_declined: Annotated[float, Meta(gt=0, lt=1)] = 0.0005
 

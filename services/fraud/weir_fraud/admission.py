@@ -1,0 +1,66 @@
+"""Who may come in to be decided on: as many as can be answered in time, and no more.
+
+A server that takes all that comes answers everybody too late as soon as more comes than it can do. So the time that one who comes now would
+wait is estimated from how fast they leave, and whoever would wait too long is told at once, before anything is done for him (CoDel's
+insight, Nichols and Jacobson, ACM Queue 2012: it is the time in the queue that counts, not its length).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from weir_common.problems import Unavailable
+
+from weir_fraud.settings import ScoringSettings
+
+_HOPE: Final = 0.5
+"""Of a call's time: the rest is for its own work, and for a second half that takes longer than the first."""
+_BUSY: Final = 8
+"""With fewer inside, the pace of leaving is the pace of coming and tells nothing of what could be done."""
+_WEIGHT: Final = 0.02
+"""Of one payment in the mean: the last fifty make most of it."""
+
+
+class Admission:
+    """Counts who is inside: from the credential's check to the answer."""
+
+    def __init__(self, limits: ScoringSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._monotonic = monotonic
+        self._inside = 0
+        self._pace = 0.0
+        self._left_at: float | None = None
+
+    @property
+    def inside(self) -> int:
+        """Payments that are being worked on or wait."""
+        return self._inside
+
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until one who came now would be answered, if it goes on as of late."""
+        return self._inside * self._pace
+
+    @contextmanager
+    def __call__(self, seconds: float | None, payments: int = 1) -> Iterator[None]:
+        """Be inside. `Unavailable` for one who would wait for most of his `seconds`, or when too many are inside already."""
+        limit = self._limits.deadline_seconds if seconds is None else min(seconds, self._limits.deadline_seconds)
+        if self._inside >= self._limits.max_waiting or self.expected_wait > _HOPE * limit:
+            raise Unavailable("Too many payments wait to be scored.", slug="overloaded")
+        self._inside += payments
+        try:
+            yield
+        finally:
+            self._left(payments)
+
+    def _left(self, payments: int) -> None:
+        busy = self._inside >= _BUSY
+        self._inside -= payments
+        now = self._monotonic()
+        if busy and self._left_at is not None:
+            share = min(1.0, _WEIGHT * payments)
+            self._pace += share * ((now - self._left_at) / payments - self._pace)
+        self._left_at = now if busy else None
