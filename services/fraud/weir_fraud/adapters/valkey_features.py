@@ -198,7 +198,7 @@ class ValkeyFeatures:
             return list(await pipeline.execute())
 
     def _call(self, arrivals: Sequence[_Arrival], packed: Sequence[bytes]) -> _Call:
-        """As few arguments as can be: each costs the client more than a microsecond's half, and most payments lack most entities."""
+        """As few arguments as can be: the client packs each one in Python, and most payments lack some entities."""
         prefixes = _prefixes(arrivals[0].tenant_id)
         call: list[Any] = []
         who = bytearray()
