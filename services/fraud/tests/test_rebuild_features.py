@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,7 +13,8 @@ from weir_fraud.adapters.memory_cases import MemoryCases
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.memory_features import MemoryFeatures
 from weir_fraud.domain.label import Label, LabelKind, LabelSource
-from weir_fraud.domain.payment import Payment
+from weir_fraud.domain.payment import LABEL_FRAUD, OBSERVATION_BYTES, Payment, unpack
+from weir_fraud.errors import FeatureStoreUnavailable
 from weir_fraud.rebuild_features import RebuildFeatures
 
 Make = Callable[..., Payment]
@@ -95,6 +97,51 @@ async def test_a_label_that_comes_in_between_is_not_lost(make_payment: Make, ten
     await rebuilt(RebuildFeatures(Past([payment]), labels, before))
     await rebuilt(RebuildFeatures(Past([payment]), NewsBetween(news), slow))
     assert await slow.history(tenant, ["u\x00ann"]) == await before.history(tenant, ["u\x00ann"])
+
+
+class Breaks(Past):
+    """The log is away after the batches."""
+
+    async def batches(self, size: int, tenant_id: TenantId | None = None) -> AsyncIterator[list[Payment]]:
+        async for batch in super().batches(size, tenant_id):
+            yield batch
+        raise FeatureStoreUnavailable("the log is away")
+
+
+@pytest.mark.parametrize("past", [Past, Breaks])
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_a_label_that_came_in_between_is_put_on_whatever_comes_next(
+    make_payment: Make, tenant: TenantId, past: type[Past], batches: int
+) -> None:
+    """Another batch, the end, or an error of the log: another run would find the payment there, and its label known from the beginning."""
+    payments = [make_payment(after=number, user_id="ann") for number in range(batches)]
+    news = charged_back(payments[0], payments[0].at + timedelta(days=1))
+    features = MemoryFeatures(())
+    rebuild = RebuildFeatures(past(*([payment] for payment in payments)), NewsBetween(news), features)
+    with suppress(FeatureStoreUnavailable):
+        await rebuilt(rebuild)
+    rows = await features.history(tenant, ["u\x00ann"])
+    first, *others = [unpack(rows[at : at + OBSERVATION_BYTES]) for at in range(0, len(rows), OBSERVATION_BYTES)]
+    assert first.label == LABEL_FRAUD
+    assert [other.label for other in others] == [0] * (batches - 1)
+    assert rebuild.labelled == 1
+
+
+class Counted(MemoryCases):
+    """How often it was asked."""
+
+    asked = 0
+
+    async def labels(self, tenant_id: TenantId, event_ids: Sequence[EventId]) -> Mapping[EventId, Sequence[Label]]:
+        self.asked += 1
+        return await super().labels(tenant_id, event_ids)
+
+
+async def test_labels_are_asked_for_once_a_batch(make_payment: Make) -> None:
+    labels = Counted(MemoryDecisions())
+    batches = [[make_payment(after=number)] for number in range(5)]
+    assert await rebuilt(RebuildFeatures(Past(*batches), labels, MemoryFeatures(()))) == 5
+    assert labels.asked == 5 + 1, "and once at the end, for the last batch"
 
 
 @pytest.mark.parametrize(

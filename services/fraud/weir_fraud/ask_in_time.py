@@ -1,4 +1,4 @@
-"""The histories for a payment that somebody waits for: in time, or not at all.
+"""The histories for payments that somebody waits for: in time, or not at all.
 
 When they have failed several times one after the other nobody asks them any more, so that not each payment waits for the whole deadline. After a
 pause one payment asks for all; its answer ends the pause, its failure begins another. Pauses differ by chance, so that the instances do
@@ -8,6 +8,7 @@ not come back together.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -31,13 +32,18 @@ class AskInTime:
         features: FeatureStore,
         *,
         seconds: float,
+        seconds_a_payment: float = 0.0,
+        most_seconds: float = math.inf,
         failures: int,
         pause_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """``seconds`` for one payment, ``seconds_a_payment`` more for each further one of a batch, ``most_seconds`` for any."""
         self._features = features
         self._seconds = seconds
+        self._seconds_a_payment = seconds_a_payment
+        self._most_seconds = most_seconds
         self._most_failures = failures
         self._pause_seconds = pause_seconds
         self._monotonic = monotonic
@@ -56,6 +62,10 @@ class AskInTime:
         """Whether the histories are not asked."""
         return self._ask_again_at is not None
 
+    def seconds_for(self, payments: int) -> float:
+        """How long so many may take together. A call whose own deadline is sooner ends with that."""
+        return min(self._most_seconds, self._seconds + self._seconds_a_payment * max(0, payments - 1))
+
     async def __call__(self, payments: Sequence[Payment]) -> list[Snapshot] | None:
         if self._ask_again_at is None:
             return await self._ask(payments)
@@ -69,11 +79,12 @@ class AskInTime:
             self._asking_for_all = False
 
     async def _ask(self, payments: Sequence[Payment]) -> list[Snapshot] | None:
+        seconds = self.seconds_for(len(payments))
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 answers = await self._features.observe(payments)
         except TimeoutError:
-            self._failed("late", f"no answer in {self._seconds} s")
+            self._failed("late", f"no answer to {len(payments)} in {seconds:.3g} s")
         except FeatureStoreUnavailable as error:
             self._failed("failed", str(error))
         else:

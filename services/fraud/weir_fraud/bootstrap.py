@@ -183,7 +183,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         without_features = WithoutFeatures(
             AskInTime(
                 features,
-                seconds=settings.scoring.seconds_for_features,
+                seconds=settings.scoring.features_deadline_seconds,
+                seconds_a_payment=settings.scoring.features_deadline_seconds_a_payment,
+                most_seconds=settings.scoring.most_seconds_for_features,
                 failures=settings.scoring.features_failures,
                 pause_seconds=settings.scoring.features_pause_seconds,
             ),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from weir_common.events import Event, subject_of
 from weir_common.ids import TenantId
-from weir_fraud.domain.payment import Payment, PaymentKind
+from weir_fraud.domain.payment import Context, Payment, PaymentKind, observation_of
 from weir_fraud.domain.payment_event import PaymentEvent, payment_of
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 
@@ -45,6 +46,14 @@ def test_every_field_is_found_where_the_schema_has_it() -> None:
     assert (found.billing_country, found.shipping_country) == ("US", "US")
     assert found.registered_at == datetime(2025, 1, 15, tzinfo=UTC)
     assert (found.transaction_id, found.declined) == ("cart_uuid", False)
+
+
+def test_without_its_context_it_is_the_same_payment_to_the_histories() -> None:
+    event = msgspec.json.decode(changed(), type=PaymentEvent)
+    whole, bare = (payment_of(event, TenantId("t"), NOW, with_context=wanted) for wanted in (True, False))
+    assert whole.context != Context()
+    assert replace(whole, context=Context()) == bare
+    assert observation_of(whole) == observation_of(bare)
 
 
 def test_an_event_with_nothing_but_what_is_required_is_a_payment() -> None:

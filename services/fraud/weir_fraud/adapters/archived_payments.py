@@ -116,19 +116,23 @@ class ArchivedPayments:
         return counts
 
     def accepted(self, tenant_id: TenantId | None, since: datetime, begin: datetime, end: datetime) -> list[Archived]:
-        """Those that happened from ``since`` on and were accepted from ``begin`` on and before ``end``, in any order."""
+        """Those that happened from ``since`` on and were accepted from ``begin`` on and before ``end``, in any order.
+
+        Without their contexts, which histories do not keep.
+        """
         if self._snapshot is None:
             return []
         accepted = (_from("accepted_at", begin), _before("accepted_at", end))
-        return list(self._read(self._scan(tenant_id, since, None, _COLUMNS, *accepted)))
+        return list(self._read(self._scan(tenant_id, since, None, _COLUMNS, *accepted), with_context=False))
 
-    def _read(self, scan: DataScan) -> Iterator[Archived]:
+    def _read(self, scan: DataScan, *, with_context: bool = True) -> Iterator[Archived]:
         for batch in scan.to_arrow_batch_reader():
             columns = (batch[name].to_pylist() for name in ("tenant_id", "accepted_at", "partition", "offset"))
             payloads = (text.as_buffer() for text in batch["payload"])
             for tenant_id, accepted_at, partition, offset, payload in zip(*columns, payloads, strict=True):
                 try:
-                    payment = payment_of(self._decoder.decode(payload), TenantId(tenant_id), accepted_at)
+                    event = self._decoder.decode(payload)
+                    payment = payment_of(event, TenantId(tenant_id), accepted_at, with_context=with_context)
                 except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
                     # The consumer that decides has put it aside already, with its coordinates.
                     log.warning("no payment", tenant_id=tenant_id, partition=partition, offset=offset, error=str(error))

@@ -16,7 +16,7 @@ from weir_fraud.domain.aggregate import DAY_SECONDS, FORGOTTEN_TOGETHER, ROWS_KE
 from weir_fraud.domain.payment import MICROSECONDS, OBSERVATION_BYTES
 
 ENTITIES: Final = tuple(Entity)
-"""In the order of the keys."""
+"""In the order of the keys. At most eight: which of them a payment has is said in a byte."""
 
 _SLACK_ROWS: Final = 64
 """Rows over `ROWS_KEPT` stay, unread, until there are so many that rewriting the string pays."""
@@ -30,10 +30,11 @@ _LABEL_BYTE = _LABEL_AT_BYTE - 1
 class LuaProgram:
     """A function library: its text and the names of its functions.
 
-    `observe` takes payments of one tenant: keys (one an entity, for each payment), arguments (TTL of histories in ms; 1 if it is to answer;
-    how far back each entity's rows are asked for, in µs, packed; the key that stands for an entity which a payment lacks; then for each
-    payment its packed observation and the time before which is forgotten in µs). It gives, for each payment and entity, the packed rows up
-    to the payment's time without itself, oldest first; nil for an entity that it lacks. `label` is called with the keys of the entities and
+    `observe` takes payments of one tenant: keys (those of the entities that a payment has, in their order, for each payment), arguments (TTL of
+    histories in ms; 1 if it is to answer; how far back each entity's rows are asked for, in µs, packed; then, each of all payments one
+    after the other in one string: a byte whose bits say which entities a payment has, the packed observations, the packed times before which
+    is forgotten in µs). It gives, for each payment and entity, the packed rows up to the payment's time without itself, oldest first; nil for
+    an entity that it lacks; nothing if it is not to answer. `label` is called with the keys of the entities and
     (packed time and id, label, packed time of the label); it gives in how many histories the observation was.
     """
 
@@ -119,15 +120,23 @@ end
 
 local function observe(keys, args)
   read = struct.unpack
-  local ttl, answers, nobody = args[1], args[2] == '1', args[4]
+  local ttl, answers = args[1], args[2] == '1'
   local reaches = {{ read('<{"i8" * len(ENTITIES)}', args[3]) }}
-  local out = {{}}
-  for payment = 0, #keys / ENTITIES - 1 do
-    local row, forget_before = args[5 + 2 * payment], tonumber(args[6 + 2 * payment])
+  local who, observations, forgets = args[4], args[5], args[6]
+  local out, place = {{}}, 0
+  for payment = 1, #who do
+    local has = string.byte(who, payment)
+    local row = rows(observations, payment, payment)
     local own_at, own_id = read('<i8I6', row)
+    local forget_before = read('<i8', forgets, 8 * payment - 7)
     for entity = 1, ENTITIES do
-      local key = keys[payment * ENTITIES + entity]
-      local found = key ~= nobody and history(key, row, own_at, own_id, forget_before, ttl, reaches[entity])
+      local found = false
+      if has % 2 == 1 then
+        place = place + 1
+        found = history(keys[place], row, own_at, own_id, forget_before, ttl, reaches[entity])
+        has = has - 1
+      end
+      has = has / 2
       if answers then out[#out + 1] = found end
     end
   end

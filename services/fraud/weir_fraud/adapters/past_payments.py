@@ -49,6 +49,8 @@ class PastPayments:
     ) -> AsyncIterator[list[Payment]]:
         """Payments of all tenants or of one, `size` at a time; of each partition from its next offset on, else from its beginning.
 
+        Without their contexts, which histories do not keep.
+
         `FeatureStoreUnavailable` (retry) if the log cannot be read.
         """
         consumer = AIOKafkaConsumer(
@@ -60,17 +62,19 @@ class PastPayments:
             request_timeout_ms=int(max(self._kafka.request_timeout_seconds, 11) * 1000),
         )
         batch: list[Payment] = []
+        owner = None if tenant_id is None else tenant_id.encode()
         try:
             async with asyncio.timeout(30):
                 await consumer.start()
-            async for record in self._in_order(consumer, next_offsets or {}):
-                payment = self._payment(record, tenant_id)
-                if payment is None:
-                    continue
-                batch.append(payment)
-                if len(batch) == size:
-                    yield batch
-                    batch = []
+            async for records in self._in_order(consumer, next_offsets or {}):
+                for record in records:
+                    payment = self._payment(record, owner)
+                    if payment is None:
+                        continue
+                    batch.append(payment)
+                    if len(batch) == size:
+                        yield batch
+                        batch = []
         except (KafkaError, TimeoutError) as error:
             raise FeatureStoreUnavailable(f"the log cannot be read: {error!r}") from error
         finally:
@@ -78,7 +82,8 @@ class PastPayments:
         if batch:
             yield batch
 
-    async def _in_order(self, consumer: AIOKafkaConsumer, next_offsets: Mapping[int, int]) -> AsyncIterator[Any]:
+    async def _in_order(self, consumer: AIOKafkaConsumer, next_offsets: Mapping[int, int]) -> AsyncIterator[list[Any]]:
+        """Records that follow each other on one partition, before the next one of another."""
         async with asyncio.timeout(30):
             partitions = [TopicPartition(self._topic, number) for number in await self._numbers()]
             consumer.assign(partitions)
@@ -120,8 +125,10 @@ class PastPayments:
             partition = by_number[number]
             queue = held[partition]
             limit = heads[0] if heads else None
+            run = []
             while queue and (limit is None or (queue[0].timestamp, number) <= limit):
-                yield queue.popleft()
+                run.append(queue.popleft())
+            yield run
             if queue:
                 heapq.heappush(heads, (queue[0].timestamp, number))
             elif positions[partition] < ends[partition]:
@@ -143,16 +150,21 @@ class PastPayments:
             raise FeatureStoreUnavailable(f"the topic {self._topic} is not there: error {topic['error_code']}")
         return sorted(partition["partition"] for partition in topic["partitions"])
 
-    def _payment(self, record: Any, tenant_id: TenantId | None) -> Payment | None:
-        headers = dict(record.headers)
-        if headers.get(EVENT_TYPE_HEADER) != _TYPE or headers.get(EVENT_SUBTYPE_HEADER) not in _SUBTYPES:
-            return None
-        owner = headers.get(TENANT_HEADER)
-        if owner is None or (tenant_id is not None and owner.decode() != tenant_id):
+    def _payment(self, record: Any, owner: bytes | None) -> Payment | None:
+        type_ = subtype = tenant = None
+        for name, value in record.headers:
+            if name == EVENT_TYPE_HEADER:
+                type_ = value
+            elif name == EVENT_SUBTYPE_HEADER:
+                subtype = value
+            elif name == TENANT_HEADER:
+                tenant = value
+        if type_ != _TYPE or subtype not in _SUBTYPES or tenant is None or (owner is not None and tenant != owner):
             return None
         try:
             event = self._decoder.decode(record.value)
-            return payment_of(event, TenantId(owner.decode()), datetime.fromtimestamp(record.timestamp / 1000, UTC))
+            accepted_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            return payment_of(event, TenantId(tenant.decode()), accepted_at, with_context=False)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             # The consumer that decides has put it aside already, with its coordinates.
             log.warning("no payment", partition=record.partition, offset=record.offset, error=str(error))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from functools import partial
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -24,22 +26,31 @@ from weir_fraud.domain.payment import (
     Observation,
     Observed,
     Payment,
+    digests_of,
     entity_digest,
     observation_of,
-    observed_of,
     pack,
 )
 from weir_fraud.errors import FeatureStoreUnavailable
 from weir_fraud.ports import Unobserved
+from weir_fraud.read_ahead import read_ahead
 
 log = structlog.get_logger(__name__)
 
 _Answer = TypeVar("_Answer")
+_Call = tuple[int, list[Any]]
+"""How many keys, and they and the arguments."""
+_Ready = tuple[list[bytes], list[_Call]]
+"""Packed payments and the calls that take them."""
+_Histories = list[bytes | None]
+"""What a call answers: one a payment and entity."""
 
 LAYOUT: Final = "v2"
 """Of `pack`; another layout has other keys."""
 _OBSERVED: Final = 20
 """Payments of one call: half a millisecond, in which the server answers nobody else. The calls of a batch go together."""
+_REPLAYED: Final = 200
+"""Payments of a replay that are with Valkey at once, and that are made ready meanwhile."""
 _ANSWERS_A_STEP: Final = 20
 """After so many payments of a batch, a millisecond, the others of the loop have their turn."""
 _LABELLED: Final = struct.Struct("<q6s")
@@ -83,20 +94,21 @@ class ValkeyFeatures:
         return answers
 
     async def replay(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> list[Snapshot]:
-        arrivals = []
-        for payment, known in zip(payments, labels, strict=True):
-            own = observation_of(payment)
-            if known is not None:
-                own = own._replace(label=known.label, label_at=known.at)
-            arrivals.append(_arrival(payment, own))
-        return await self._observe(arrivals)
+        """While Valkey has some of them the next are made ready, and those before are answered."""
+        answers: list[Snapshot] = []
+        ready = read_ahead(self._ready(payments, labels))
+        async with aclosing(ready), aclosing(read_ahead(self._replies(ready))) as replies:
+            async for packed, histories in replies:
+                answers += await self._answers(packed, histories)
+        return answers
 
     async def restore(self, tenant_id: TenantId, kept: Sequence[Unobserved]) -> None:
         await self._observe([_Arrival(tenant_id, one.digests, one.observation) for one in kept])
 
     async def label(self, tenant_id: TenantId, observed: Observed, known: Known) -> bool:
         at = _LABELLED.pack(observed.at, observed.id.to_bytes(6, "little"))
-        keys = [key for key in _history_keys(tenant_id, observed.digests) if key is not None]
+        prefixes = _prefixes(tenant_id)
+        keys = [prefix + digest.hex() for prefix, digest in zip(prefixes, observed.digests, strict=True) if digest]
         arguments = (*keys, at, known.label, known.at.to_bytes(8, "little", signed=True))
 
         async def put() -> int:
@@ -142,12 +154,27 @@ class ValkeyFeatures:
     async def _observe(self, arrivals: Sequence[_Arrival]) -> list[Snapshot]:
         if not arrivals:
             return []
-        packed = [pack(arrival.own) for arrival in arrivals]
-        calls = [self._call(arrivals[part], packed[part]) for part in _parts(arrivals)]
-        replies = await self._asked(lambda: self._called(calls))
+        packed, calls = self._calls(arrivals)
+        return await self._answers(packed, await self._asked(lambda: self._called(calls)))
+
+    async def _ready(self, payments: Sequence[Payment], labels: Sequence[Known | None]) -> AsyncIterator[_Ready]:
+        for start in range(0, len(payments), _REPLAYED):
+            part = slice(start, start + _REPLAYED)
+            yield self._calls(
+                [
+                    _arrival(payment, _as_known(payment, one))
+                    for payment, one in zip(payments[part], labels[part], strict=True)
+                ]
+            )
+
+    async def _replies(self, ready: AsyncIterator[_Ready]) -> AsyncIterator[tuple[list[bytes], list[_Histories]]]:
+        async for packed, calls in ready:
+            yield packed, await self._asked(partial(self._called, calls))
+
+    async def _answers(self, packed: Sequence[bytes], replies: Sequence[_Histories]) -> list[Snapshot]:
         kernel = self._kernel
         if kernel is None:
-            return [()] * len(arrivals)
+            return [()] * len(packed)
         histories = list(chain.from_iterable(replies))
         width = len(ENTITIES)
         answers: list[Snapshot] = []
@@ -157,7 +184,11 @@ class ValkeyFeatures:
             answers.append(kernel.answer(own, histories[place * width : (place + 1) * width]))
         return answers
 
-    async def _called(self, calls: Sequence[tuple[int, list[Any]]]) -> list[list[bytes | None]]:
+    def _calls(self, arrivals: Sequence[_Arrival]) -> _Ready:
+        packed = [pack(arrival.own) for arrival in arrivals]
+        return packed, [self._call(arrivals[part], packed[part]) for part in _parts(arrivals)]
+
+    async def _called(self, calls: Sequence[_Call]) -> list[_Histories]:
         if len(calls) == 1:
             keys, call = calls[0]
             return [await self._client.fcall(PROGRAM.observe, keys, *call)]
@@ -166,14 +197,23 @@ class ValkeyFeatures:
                 pipeline.fcall(PROGRAM.observe, keys, *call)
             return list(await pipeline.execute())
 
-    def _call(self, arrivals: Sequence[_Arrival], packed: Sequence[bytes]) -> tuple[int, list[Any]]:
-        tenant_id = arrivals[0].tenant_id
-        nobody = f"fraud:{{{tenant_id}}}:{LAYOUT}"
-        keys = [key or nobody for arrival in arrivals for key in _history_keys(tenant_id, arrival.digests)]
-        arguments: list[Any] = [*self._asked_for, nobody]
-        for arrival, own in zip(arrivals, packed, strict=True):
-            arguments += (own, forget_before(arrival.own))
-        return len(keys), [*keys, *arguments]
+    def _call(self, arrivals: Sequence[_Arrival], packed: Sequence[bytes]) -> _Call:
+        """As few arguments as can be: the client packs each one in Python, and most payments lack some entities."""
+        prefixes = _prefixes(arrivals[0].tenant_id)
+        call: list[Any] = []
+        who = bytearray()
+        for arrival in arrivals:
+            has, bit = 0, 1
+            for prefix, digest in zip(prefixes, arrival.digests, strict=True):
+                if digest:
+                    call.append(prefix + digest.hex())
+                    has |= bit
+                bit <<= 1
+            who.append(has)
+        keys = len(call)
+        forgets = [forget_before(arrival.own) for arrival in arrivals]
+        call += [*self._asked_for, bytes(who), b"".join(packed), struct.pack(f"<{len(forgets)}q", *forgets)]
+        return keys, call
 
 
 class _Arrival(NamedTuple):
@@ -184,8 +224,13 @@ class _Arrival(NamedTuple):
     own: Observation
 
 
+def _as_known(payment: Payment, known: Known | None) -> Observation:
+    own = observation_of(payment)
+    return own if known is None else own._replace(label=known.label, label_at=known.at)
+
+
 def _arrival(payment: Payment, own: Observation) -> _Arrival:
-    return _Arrival(payment.tenant_id, observed_of(payment).digests, own)
+    return _Arrival(payment.tenant_id, digests_of(payment), own)
 
 
 def _parts(arrivals: Sequence[_Arrival]) -> Iterator[slice]:
@@ -197,11 +242,9 @@ def _parts(arrivals: Sequence[_Arrival]) -> Iterator[slice]:
             start = place
 
 
-def _history_keys(tenant_id: TenantId, digests: Sequence[bytes]) -> list[str | None]:
-    return [
-        f"fraud:{{{tenant_id}}}:{LAYOUT}:{entity}:{digest.hex()}" if digest else None
-        for entity, digest in zip(ENTITIES, digests, strict=True)
-    ]
+def _prefixes(tenant_id: TenantId) -> list[str]:
+    """Of the keys of its histories, one an entity."""
+    return [f"fraud:{{{tenant_id}}}:{LAYOUT}:{entity}:" for entity in ENTITIES]
 
 
 def _is_missing_function(error: ResponseError) -> bool:

@@ -9,11 +9,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from weir_common.ids import EventId, SubjectId, TenantId
 
-from weir_fraud.domain.aggregate import Entity
+from weir_fraud.domain.aggregate import DAY_SECONDS, Entity
 
 MICROSECONDS: Final = 1_000_000
 AMOUNT_UNITS: Final = 10_000
@@ -28,6 +29,9 @@ _REMEMBERED: Final = 32_768
 """Hashes of values that come again and again: customers, merchants and products of a replay. The same for every tenant: pure."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ENTITIES: Final = tuple(Entity)
+_identities: Final = attrgetter(*(entity.value for entity in Entity))
+"""Of a payment, one an entity, in their order: `Payment.identity` of all, in one step."""
 
 HISTORY_AGE: Final = timedelta(days=7)
 """What is imported later than this after it happened is history."""
@@ -171,29 +175,31 @@ def observation_of(payment: Payment) -> Observation:
     """The observation of a payment; the same payment gives the same one for ever."""
     latitude, longitude = payment.latitude, payment.longitude
     located = latitude is not None and longitude is not None
+    # By place, in the order of the fields: by name it takes a microsecond more.
     return Observation(
-        at=microseconds(payment.at),
-        id=_event48(payment.event_id),
-        amount=MISSING_AMOUNT if payment.amount is None else amount_units(payment.amount),
-        currency=_letters(payment.currency),
-        user=hash48("user", payment.user),
-        device=hash48("device", payment.device),
-        payment_token=hash48("payment_token", payment.payment_token),
-        country=_letters(payment.country),
-        latitude=round(latitude * DEGREE_UNITS) if located and latitude is not None else MISSING_PLACE,
-        longitude=round(longitude * DEGREE_UNITS) if located and longitude is not None else MISSING_PLACE,
-        declined=int(payment.declined),
-        received_at=microseconds(payment.received_at),
-        address=hash48("address", payment.address),
-        network=hash48("network", payment.network),
-        merchant=hash48("merchant", payment.merchant),
-        product=hash48("product", payment.product),
+        microseconds(payment.at),
+        _event48(payment.event_id),
+        MISSING_AMOUNT if payment.amount is None else amount_units(payment.amount),
+        _letters(payment.currency),
+        hash48("user", payment.user),
+        hash48("device", payment.device),
+        hash48("payment_token", payment.payment_token),
+        _letters(payment.country),
+        round(latitude * DEGREE_UNITS) if located and latitude is not None else MISSING_PLACE,
+        round(longitude * DEGREE_UNITS) if located and longitude is not None else MISSING_PLACE,
+        int(payment.declined),
+        microseconds(payment.received_at),
+        hash48("address", payment.address),
+        hash48("network", payment.network),
+        hash48("merchant", payment.merchant),
+        hash48("product", payment.product),
     )
 
 
 def microseconds(moment: datetime) -> int:
     """Whole microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * DAY_SECONDS + since.seconds) * MICROSECONDS + since.microseconds
 
 
 def moment_of(at: int) -> datetime:
@@ -222,6 +228,7 @@ def _event48(event_id: EventId) -> int:
     return _hash48("event", event_id)
 
 
+@lru_cache(maxsize=1_024)
 def _letters(code: str | None) -> int:
     """Up to three capital letters in 15 bits; 0 when missing."""
     number = 0
@@ -256,8 +263,13 @@ def observed_of(payment: Payment) -> Observed:
     return Observed(
         microseconds(payment.at),
         _event48(payment.event_id),
-        tuple(entity_digest(entity, payment.identity(entity)) for entity in Entity),
+        digests_of(payment),
     )
+
+
+def digests_of(payment: Payment) -> tuple[bytes, ...]:
+    """Whose histories the observation of a payment is in: see `Observed.digests`."""
+    return tuple([entity_digest(entity, one) if one else b"" for entity, one in zip(_ENTITIES, _identities(payment), strict=True)])  # fmt: skip
 
 
 @lru_cache(maxsize=_REMEMBERED)
