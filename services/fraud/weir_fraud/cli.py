@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
@@ -22,8 +23,12 @@ from weir_common.problems import Problem
 
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
+from weir_fraud.adapters.object_files import open_object_files
+from weir_fraud.adapters.past_model import open_past_model
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.cli_backtest import backtest_report, post_backtest, show_backtest
 from weir_fraud.cli_operations import Authority, KeyFile, Url, declines, lift, models
 from weir_fraud.domain.catalogue import load_catalogue
@@ -31,6 +36,7 @@ from weir_fraud.domain.model import ModelCard
 from weir_fraud.domain.promotion_gate import of_backtest
 from weir_fraud.domain.replay import Replay
 from weir_fraud.errors import BacktestRefused, ModelRefused
+from weir_fraud.load_models import LoadModel
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.settings import FraudSettings
 
@@ -86,7 +92,14 @@ async def _replays(tenant_id: TenantId, event_ids: Sequence[EventId]) -> list[Re
             PostgresDecisions(pool, catalogue, _nothing_to_wake),
             PostgresPolicies(pool, _nothing_to_wake),
             CelConditions(catalogue),
-            ModelFolder(settings.model_dir, catalogue),
+            RegisteredModels(
+                ModelFolder(settings.model_dir, catalogue),
+                PostgresModels(pool, _nothing_to_wake),
+                LoadModel(
+                    await asyncio.to_thread(open_object_files, settings.models.store_uri),
+                    partial(open_past_model, catalogue=catalogue),
+                ),
+            ),
             catalogue,
         )
         return [await again(tenant_id, event_id) for event_id in event_ids]
