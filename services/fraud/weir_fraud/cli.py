@@ -320,10 +320,13 @@ def _show_card(card: ModelCard, output: Path, registered: bool) -> None:
     console.print(
         f"[green]{card.version}[/] written to {output}" + (", registered" if registered else ""), soft_wrap=True
     )
-    for name, label in (("auc_roc", "AUC ROC"), ("average_precision", "average precision")):
+    for name, label in (
+        ("auc_roc", "AUC ROC"),
+        ("average_precision", "average precision"),
+        ("card_precision_100", "card precision@100"),
+    ):
         low, high = test[f"{name}_95"]
         console.print(f"  {label:20}{test[name]:.4f}  (95 %: {low:.4f} to {high:.4f})")
-    console.print(f"  {'card precision@100':20}{test['card_precision_100']:.4f}")
     console.print(
         f"  {'calibration error':20}{test['calibration_error']:.5f}  (before: {test['calibration_error_before']:.5f})"
     )
