@@ -66,6 +66,10 @@ check: setup ## Lint, types, protobuf, generated code, our own rules
 test-unit: setup ## Tests that open no socket
 	@$(BIN)/python -m pytest -q -m "not integration and not e2e and not kubernetes"
 
+.PHONY: replay-set
+replay-set: setup ## Decide the next set of decisions that every later release must replay byte for byte; commit it beside the others
+	@$(BIN)/python -m weir_fraud.replay_set services/fraud/tests/replay_sets/v$$(( $$(ls services/fraud/tests/replay_sets | wc -l) + 1 ))
+
 .PHONY: test
 test: check test-unit ## Everything: checks, unit tests, then integration and end-to-end tests on a mesh of their own
 	@$(BIN)/python -m weir_local.testrun

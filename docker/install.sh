@@ -33,5 +33,7 @@ if [ "$service" = fraud ]; then
   /opt/training/bin/pip install --no-cache-dir --require-hashes -r requirements/fraud-training.lock
   /opt/training/bin/pip install --no-cache-dir --no-deps --no-index /wheels/*.whl
   XDG_CACHE_HOME=/tmp/cache /opt/training/bin/python -m weir_fraud.training --output /opt/weir/models
+  # Into the package, as it will be read: containers may not write there, and would compile for seconds at each start.
+  "$python" -m weir_fraud.compile_kernel
 fi
 "$python" -m pip uninstall --quiet --yes pip

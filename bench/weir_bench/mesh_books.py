@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from weir_analytics.adapters.iceberg_archive import NAMESPACE, open_catalogue
+from weir_analytics.adapters.iceberg_archive import open_catalogue
 from weir_analytics.settings import AnalyticsSettings
+from weir_common.archive import NAMESPACE
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.topics import EVENT_PARTITIONS, EVENTS
 from weir_local.addresses import environment_of

@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from weir_analytics.adapters.iceberg_archive import NAMESPACE, open_catalogue
+from weir_analytics.adapters.iceberg_archive import open_catalogue
 from weir_analytics.settings import AnalyticsSettings
+from weir_common.archive import NAMESPACE
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.records import EVENT_ID_HEADER, TENANT_HEADER
 from weir_common.kafka.topics import DECISIONS, EVENTS, QUARANTINE

@@ -108,6 +108,8 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: AIOKafkaConsumer | None = None
         self._pending = _Pending()
         self._recent = RecentIds()
+        self._whole_to: dict[int, int] = {}
+        """By partition: to which offset the recent ids are whole. Where the table still ends there nothing is to be read again."""
         self._lock = asyncio.Lock()
         self._failure: BaseException | None = None
         self._metrics = _ArchiveMetrics(table)
@@ -191,11 +193,16 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             raise StopError("assigned before start")
         state = await asyncio.to_thread(self._archive.state)
         self._pending = _Pending()
-        self._recent = RecentIds()
-        partitions = {where.partition for where in assigned}
-        if state.accepted_until is not None:
-            ids = await asyncio.to_thread(self._read_recent, partitions, state.accepted_until)
-            self._recent.add(ids, state.accepted_until)
+        moved = {
+            where.partition
+            for where in assigned
+            if state.next_offsets.get(where.partition) != self._whole_to.get(where.partition)
+        }
+        if moved and state.accepted_until is not None:
+            await asyncio.to_thread(self._remember, moved, state.accepted_until)
+            self._whole_to |= {
+                partition: state.next_offsets[partition] for partition in moved & state.next_offsets.keys()
+            }
         async with asyncio.timeout(self._kafka.request_timeout_seconds):
             first = await consumer.beginning_offsets(list(assigned)) if assigned else {}
         for where in assigned:
@@ -210,11 +217,18 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             # A predecessor may have died between its commit and its entry. Not now: others wait for the assignment.
             self._behind_since = -math.inf
 
-    def _read_recent(self, partitions: set[int], until: Microseconds) -> list[int]:
-        return [id64(tenant, event_id) for tenant, event_id in self._archive.recent_ids(partitions, until - WINDOW)]
+    def _remember(self, partitions: set[int], until: Microseconds) -> None:
+        """Read what the table has of the last 15 minutes. All of it in a thread, where it is called: an import has a million ids in its window,
+        and who sorts those on the event loop misses heartbeats, is put out of the group and reads them again."""
+        ids = (id64(tenant, event_id) for tenant, event_id in self._archive.recent_ids(partitions, until - WINDOW))
+        self._recent.add(ids, until)
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self._archive.abandon)
+        if self._pending.since is not None:
+            # They have ids of records that are to be read again, and that would be repeats then.
+            self._recent = RecentIds()
+            self._whole_to = {}
         self._pending = _Pending()
 
     # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -300,6 +314,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._write()
         await asyncio.to_thread(self._archive.commit, dict(pending.base), dict(pending.next_offsets))
         self._pending = _Pending(base=dict(pending.next_offsets), next_offsets=dict(pending.next_offsets))
+        self._whole_to |= pending.next_offsets
         await self._tell(pending)
         self._metrics.committed(pending.records, time.perf_counter() - started, time.monotonic() - pending.since)
 

@@ -41,6 +41,7 @@ from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.object_files import open_object_files
 from weir_fraud.adapters.onnx_model import REQUEST_ONLY, load_model, load_request_only, open_model, read_folder
+from weir_fraud.adapters.past_model import open_past_model
 from weir_fraud.adapters.postgres_backtests import PostgresBacktests
 from weir_fraud.adapters.postgres_cases import PostgresCases
 from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
@@ -165,7 +166,10 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         models = ActiveModels(registry, load_version, model, model_metrics)
         await models.look()
         kept_models = RegisteredModels(
-            ModelFolder(settings.model_dir, catalogue, model, stand_in), registry, load_version
+            ModelFolder(settings.model_dir, catalogue, model, stand_in),
+            registry,
+            # Of decisions of the past: what their features mean by now is of no matter, their values are kept.
+            LoadModel(model_files, partial(open_past_model, catalogue=catalogue)),
         )
         cases = PostgresCases(pool, relay.wake)
         notes = SealedNotes(vault.vault, now, timeout_seconds=vault_settings.deadline_seconds)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
@@ -22,8 +23,12 @@ from weir_common.problems import Problem
 
 from weir_fraud.adapters.cel_conditions import CelConditions
 from weir_fraud.adapters.model_folder import ModelFolder
+from weir_fraud.adapters.object_files import open_object_files
+from weir_fraud.adapters.past_model import open_past_model
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions
+from weir_fraud.adapters.postgres_models import PostgresModels
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
+from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.cli_backtest import backtest_report, post_backtest, show_backtest
 from weir_fraud.cli_operations import Authority, KeyFile, Url, declines, lift, models
 from weir_fraud.domain.catalogue import load_catalogue
@@ -31,6 +36,7 @@ from weir_fraud.domain.model import ModelCard
 from weir_fraud.domain.promotion_gate import of_backtest
 from weir_fraud.domain.replay import Replay
 from weir_fraud.errors import BacktestRefused, ModelRefused
+from weir_fraud.load_models import LoadModel
 from weir_fraud.replay_decision import ReplayDecision
 from weir_fraud.settings import FraudSettings
 
@@ -86,7 +92,14 @@ async def _replays(tenant_id: TenantId, event_ids: Sequence[EventId]) -> list[Re
             PostgresDecisions(pool, catalogue, _nothing_to_wake),
             PostgresPolicies(pool, _nothing_to_wake),
             CelConditions(catalogue),
-            ModelFolder(settings.model_dir, catalogue),
+            RegisteredModels(
+                ModelFolder(settings.model_dir, catalogue),
+                PostgresModels(pool, _nothing_to_wake),
+                LoadModel(
+                    await asyncio.to_thread(open_object_files, settings.models.store_uri),
+                    partial(open_past_model, catalogue=catalogue),
+                ),
+            ),
             catalogue,
         )
         return [await again(tenant_id, event_id) for event_id in event_ids]
@@ -307,10 +320,13 @@ def _show_card(card: ModelCard, output: Path, registered: bool) -> None:
     console.print(
         f"[green]{card.version}[/] written to {output}" + (", registered" if registered else ""), soft_wrap=True
     )
-    for name, label in (("auc_roc", "AUC ROC"), ("average_precision", "average precision")):
+    for name, label in (
+        ("auc_roc", "AUC ROC"),
+        ("average_precision", "average precision"),
+        ("card_precision_100", "card precision@100"),
+    ):
         low, high = test[f"{name}_95"]
         console.print(f"  {label:20}{test[name]:.4f}  (95 %: {low:.4f} to {high:.4f})")
-    console.print(f"  {'card precision@100':20}{test['card_precision_100']:.4f}")
     console.print(
         f"  {'calibration error':20}{test['calibration_error']:.5f}  (before: {test['calibration_error_before']:.5f})"
     )

@@ -15,6 +15,7 @@ from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import explain
 from weir_fraud.domain.replay import vector_of
 from weir_fraud.ports import DecisionStore, Deferred, DeferredExplanations, ModelVersions
+from weir_fraud.put_off import PutOff
 
 log = structlog.get_logger(__name__)
 
@@ -55,21 +56,14 @@ class ExplainLater:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look twice a second, if there is room."""
-        while not stop.is_set():
-            more = False
-            if self._has_room():
-                try:
-                    async with asyncio.timeout(DEADLINE_SECONDS):
-                        more = await self.apply()
-                except (RetryError, TimeoutError) as error:
-                    log.warning("explanations wait", waiting=self._waiting, reason=str(error) or "no answer")
-            if more:
-                continue
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        later = PutOff(
+            self.apply,
+            lambda reason: log.warning("explanations wait", waiting=self._waiting, reason=reason),
+            look_seconds=LOOK_SECONDS,
+            deadline_seconds=DEADLINE_SECONDS,
+            has_room=self._has_room,
+        )
+        await later.run(stop)
 
     async def apply(self) -> bool:
         """One batch, the oldest first; whether to go on at once."""

@@ -8,13 +8,13 @@ from typing import Final
 
 import structlog
 from opentelemetry.metrics import CallbackOptions, Observation
-from weir_common.errors import RetryError
 from weir_common.ids import TenantId
 from weir_common.telemetry import meter
 
 from weir_fraud.domain.label import known_of
 from weir_fraud.domain.payment import Observed
 from weir_fraud.ports import FeatureStore, LabelStore, Unobserved, UnobservedPayments
+from weir_fraud.put_off import PutOff
 
 log = structlog.get_logger(__name__)
 
@@ -45,20 +45,13 @@ class ObserveLater:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a second; what fails stays, and is tried again."""
-        while not stop.is_set():
-            try:
-                async with asyncio.timeout(DEADLINE_SECONDS):
-                    more = await self.apply()
-            except (RetryError, TimeoutError) as error:
-                log.warning("payments wait for the histories", waiting=self._waiting, reason=str(error) or "no answer")
-                more = False
-            if more:
-                continue
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        later = PutOff(
+            self.apply,
+            lambda reason: log.warning("payments wait for the histories", waiting=self._waiting, reason=reason),
+            look_seconds=LOOK_SECONDS,
+            deadline_seconds=DEADLINE_SECONDS,
+        )
+        await later.run(stop)
 
     async def apply(self) -> bool:
         """One batch, the oldest first; whether there may be more."""

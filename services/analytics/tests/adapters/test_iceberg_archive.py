@@ -12,7 +12,6 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from weir_analytics.adapters import iceberg_archive
 from weir_analytics.adapters.iceberg_archive import (
-    NAMESPACE,
     SCHEMA,
     IcebergArchive,
     IcebergArchiveReader,
@@ -23,6 +22,7 @@ from weir_analytics.adapters.iceberg_archive import (
 from weir_analytics.domain.event import microseconds
 from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced, ArchiveUnavailable
 from weir_analytics.ports import ArchivedRecord
+from weir_common.archive import NAMESPACE
 from weir_common.ids import TenantId
 
 NOON = microseconds(datetime(2026, 11, 25, 12, 0, tzinfo=UTC))

@@ -19,8 +19,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
 from pyiceberg.catalog.sql import SqlCatalog
-from weir_analytics.adapters.iceberg_archive import NAMESPACE, open_catalogue, open_table
+from weir_analytics.adapters.iceberg_archive import open_catalogue, open_table
 from weir_analytics.settings import AnalyticsSettings
+from weir_common.archive import NAMESPACE
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.producer import KafkaPublisher
 from weir_common.kafka.records import OutgoingRecord, event_headers

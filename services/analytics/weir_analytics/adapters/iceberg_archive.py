@@ -37,6 +37,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType, TimestamptzType
 from sqlalchemy.exc import DBAPIError
+from weir_common.archive import NAMESPACE, OffsetsNotKept, Reached, how_far, summary_of
 from weir_common.ids import TenantId
 
 from weir_analytics.domain.event import microseconds, moment
@@ -45,10 +46,6 @@ from weir_analytics.errors import ArchiveBroken, ArchiveConflict, ArchiveFenced,
 from weir_analytics.ports import MINUTE, ArchivedRecord, ArchiveState, minute_text
 
 log = structlog.get_logger(__name__)
-
-NAMESPACE: Final = "weir"
-OFFSET_PROPERTY: Final = "weir.next-offset."
-ACCEPTED_UNTIL_PROPERTY: Final = "weir.accepted-until"
 
 SCHEMA: Final = Schema(
     NestedField(1, "tenant_id", StringType(), required=True),
@@ -273,9 +270,7 @@ class IcebergArchive:
                 )
         offsets = {**stored.next_offsets, **next_offsets}
         until = max(filter(None, (stored.accepted_until, self._accepted_until)), default=None)
-        properties = {f"{OFFSET_PROPERTY}{partition}": str(offset) for partition, offset in sorted(offsets.items())}
-        if until is not None:
-            properties[ACCEPTED_UNTIL_PROPERTY] = moment(until).isoformat()
+        properties = summary_of(Reached(offsets, None if until is None else moment(until)))
         try:
             with (
                 _catalogue_errors(),
@@ -402,27 +397,16 @@ def _one_of(column: str, values: Collection[int] | Collection[str]) -> BooleanEx
 
 
 def _state(table: Table) -> ArchiveState:
-    """From the newest snapshot that carries our offsets: others may have compacted the table since."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        summary = snapshot.summary
-        properties = dict(summary.additional_properties) if summary is not None else {}
-        offsets = {
-            int(name.removeprefix(OFFSET_PROPERTY)): int(value)
-            for name, value in properties.items()
-            if name.startswith(OFFSET_PROPERTY)
-        }
-        if offsets:
-            until = properties.get(ACCEPTED_UNTIL_PROPERTY)
-            return ArchiveState(offsets, microseconds(datetime.fromisoformat(until)) if until else None)
-        parent = snapshot.parent_snapshot_id
-        if parent is None:
-            break
-        earlier = table.snapshot_by_id(parent)
-        if earlier is None:
-            raise ArchiveBroken(f"{table.name()}: no snapshot that is kept carries the offsets of the log")
-        snapshot = earlier
-    return ArchiveState({}, None)
+    try:
+        reached = how_far(table)
+    except OffsetsNotKept as error:
+        raise ArchiveBroken(
+            f"{table.name()}: no snapshot that is kept carries the offsets of the log: {error}"
+        ) from error
+    if reached is None:
+        return ArchiveState({}, None)
+    until = reached.accepted_until
+    return ArchiveState(reached.next_offsets, None if until is None else microseconds(until))
 
 
 def _by_subject(record: ArchivedRecord) -> tuple[str, Microseconds]:

@@ -1,19 +1,22 @@
 """The aggregates of a plan over packed histories, compiled: a few microseconds a payment where Python takes milliseconds.
 
-The rules are those of `domain/history.evaluate`; a property test holds the two equal, bit by bit. Compiled by Numba when the service starts
-(seconds, once), for a plan is data: a new feature needs no new code here.
+The rules are those of `domain/history.evaluate`; a property test holds the two equal, bit by bit. Compiled by Numba,
+once a release (`adapters/kernel_cache.py`; images are built with it), for a plan is data: a new feature needs no new code here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, cast
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from weir_fraud.adapters.kernel_cache import compiled
 from weir_fraud.domain.aggregate import AMOUNT_MEASURES, ROWS_KEPT, Aggregate, Column, Entity, Measure, Which
 from weir_fraud.domain.history import Snapshot
 from weir_fraud.domain.payment import (
@@ -28,19 +31,9 @@ from weir_fraud.domain.payment import (
     pack,
 )
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+log = structlog.get_logger(__name__)
 
-
-def _compiled(function: _F) -> _F:
-    # Exact: no fast mathematics, so that each operation rounds as Python's does.
-    try:
-        return cast(_F, numba.njit(fastmath=False, cache=True)(function))
-    except RuntimeError:
-        # There is no folder that it may write to (NUMBA_CACHE_DIR): compiled at each start, then.
-        return cast(_F, numba.njit(fastmath=False)(function))
-
-
-# What is compiled may come from a disk, where it is kept by this file's time alone: all constants that it is made with stand in this file.
+# What is compiled may come from a disk, where it is kept by this file's contents alone: all constants that it is made with stand in this file.
 _SIZE: Final = 86
 _NO_AMOUNT: Final = -1
 _NO_PLACE: Final = 2**31 - 1
@@ -125,6 +118,22 @@ _MIX: Final = 0x9E3779B97F4A7C15 - 2**64
 """2⁶⁴ over the golden ratio (D. Knuth, The Art of Computer Programming 3, 6.4), as a signed number."""
 
 
+class FromDisk(NamedTuple):
+    """Where what is compiled is kept, None: nowhere; how often it was found there in this process, and how often compiled."""
+
+    folder: str | None
+    found: int
+    compiled: int
+
+
+def from_disk() -> FromDisk:
+    """Of the outermost function, which contains the others."""
+    stats: Any = _answers.stats  # type: ignore[attr-defined]
+    folder = stats.cache_path
+    kept = folder is not None and any(Path(folder).glob(f"{Path(__file__).stem}._answers-*.nbi"))
+    return FromDisk(folder if kept else None, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+
+
 class Kernel:
     """A plan's questions about each entity, as arrays. One payment at a time: it has one place to work in."""
 
@@ -153,9 +162,13 @@ class Kernel:
         self._mark = np.zeros(1, dtype=np.int64)
 
     def warm(self) -> None:
-        """Compile, if nothing was answered yet in this process: seconds, unless an earlier process left it on the disk."""
+        """Compile, if nothing was answered yet in this process: seconds, unless an earlier process or the build left it on the disk."""
+        before, began = from_disk(), time.perf_counter()
         nothing = Observation(*(0 for _ in Observation._fields))
         self.answer(pack(nothing), [b""] * len(Entity))
+        after = from_disk()
+        if after.compiled > before.compiled:
+            log.info("the kernel was compiled", seconds=round(time.perf_counter() - began, 2), kept_in=after.folder)
 
     def answer(self, packed: bytes, histories: Sequence[bytes | None]) -> Snapshot:
         """The values of the plan for a packed payment.
@@ -217,7 +230,7 @@ def _question(place: int, aggregate: Aggregate) -> tuple[int, ...]:
     )
 
 
-@_compiled
+@compiled
 def _number(packed: NDArray[np.uint8], at: int, size: int) -> np.int64:
     """A little-endian number. Written out, so that each becomes one load."""
     low = np.int64(packed[at])
@@ -235,7 +248,7 @@ def _number(packed: NDArray[np.uint8], at: int, size: int) -> np.int64:
     return low | np.int64(packed[at + 6]) << 48 | np.int64(packed[at + 7]) << 56
 
 
-@_compiled
+@compiled
 def _unpack(packed: NDArray[np.uint8], start: int, count: int, columns: NDArray[np.bool_], rows: NDArray[np.int64]) -> None:  # fmt: skip
     """These columns of packed observations."""
     for column in range(_WIDTH):
@@ -251,7 +264,7 @@ def _unpack(packed: NDArray[np.uint8], start: int, count: int, columns: NDArray[
             rows[row, column] = value
 
 
-@_compiled
+@compiled
 def _first_later(rows: NDArray[np.int64], count: int, time: int) -> int:
     """The first row that is later than a time; `count` if none is."""
     low, high = 0, count
@@ -264,7 +277,7 @@ def _first_later(rows: NDArray[np.int64], count: int, time: int) -> int:
     return low
 
 
-@_compiled
+@compiled
 def _counts(rows: NDArray[np.int64], row: int, own: NDArray[np.int64], which: int) -> bool:
     if which == _ALL:
         return True
@@ -277,7 +290,7 @@ def _counts(rows: NDArray[np.int64], row: int, own: NDArray[np.int64], which: in
     return bool(rows[row, _LABEL] == _IS_FRAUD and rows[row, _LABEL_AT] <= own[0, _AT])
 
 
-@_compiled
+@compiled
 def _is_new(value: int, values: NDArray[np.int64], marks: NDArray[np.int64], mark: int) -> bool:
     """Whether the table did not have the value under this mark; it has then."""
     slot = ((value * _MIX) >> 54) & (_SLOTS - 1)
@@ -290,7 +303,7 @@ def _is_new(value: int, values: NDArray[np.int64], marks: NDArray[np.int64], mar
     return True
 
 
-@_compiled
+@compiled
 def _answers(
     questions: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -317,7 +330,7 @@ def _answers(
         start += lengths[entity]
 
 
-@_compiled
+@compiled
 def _answer(
     questions: NDArray[np.int64],
     count: int,

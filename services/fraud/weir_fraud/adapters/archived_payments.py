@@ -20,6 +20,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, In, LessThan
 from pyiceberg.table import DataScan, Table
 from sqlalchemy.exc import DBAPIError
+from weir_common.archive import NAMESPACE, OffsetsNotKept, how_far
 from weir_common.ids import TenantId
 from weir_common.settings import service_config
 
@@ -30,10 +31,8 @@ from weir_fraud.errors import ArchiveUnavailable
 log = structlog.get_logger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-TABLE: Final = ("weir", "events")
+TABLE: Final = (NAMESPACE, "events")
 _COLUMNS: Final = ("tenant_id", "accepted_at", "partition", "offset", "payload")
-_NEXT_OFFSET: Final = "weir.next-offset."
-"""Analytics puts them into the summary of each snapshot that it commits."""
 _MINUTE: Final = timedelta(minutes=1)
 _PARTITION_BITS: Final = 48
 """An offset below 2⁴⁸ and a partition make one number."""
@@ -174,18 +173,10 @@ def _before(column: str, moment: datetime) -> Any:
 
 
 def _next_offsets(table: Table) -> Mapping[int, int]:
-    """Of the newest snapshot that has them: others may have compacted the table since. None: the archive is empty, or nobody knows."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        summary = snapshot.summary
-        properties = {} if summary is None else dict(summary.additional_properties)
-        offsets = {
-            int(name.removeprefix(_NEXT_OFFSET)): int(value)
-            for name, value in properties.items()
-            if name.startswith(_NEXT_OFFSET)
-        }
-        if offsets:
-            return offsets
-        parent = snapshot.parent_snapshot_id
-        snapshot = None if parent is None else table.snapshot_by_id(parent)
-    return {}
+    """None: the archive is empty, or nobody knows; then whoever continues with the log reads all of it."""
+    try:
+        reached = how_far(table)
+    except OffsetsNotKept as error:
+        log.warning("the archive does not say how far it is", reason=str(error))
+        return {}
+    return {} if reached is None else reached.next_offsets

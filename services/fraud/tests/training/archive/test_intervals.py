@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from weir_fraud.training.archive.intervals import (
@@ -11,7 +13,7 @@ from weir_fraud.training.archive.intervals import (
     found_share,
     interval,
 )
-from weir_fraud.training.metrics import auc_roc
+from weir_fraud.training.metrics import auc_roc, average_precision
 
 
 def precision(entries: list[tuple[int, int, int]], scores: list[float], reviewed: int) -> float:
@@ -41,7 +43,7 @@ def test_the_interval_holds_the_figure_and_is_narrower_with_more_payments() -> N
     def drawn(number: int) -> tuple[float, float, float]:
         y = (random.random(number) < 0.1).astype(np.int8)
         scores = random.normal(size=number) + y
-        low, high = interval(y, scores, auc_roc, seed=1)
+        low, high = interval(y, scores, np.arange(number) // 2 + 1, auc_roc, seed=1)
         return low, auc_roc(y, scores), high
 
     few, many = drawn(400), drawn(20_000)
@@ -53,7 +55,8 @@ def test_the_interval_holds_the_figure_and_is_narrower_with_more_payments() -> N
 def test_the_interval_is_the_same_again() -> None:
     y = np.array([0, 1] * 100, np.int8)
     scores = np.random.default_rng(5).normal(size=200) + y
-    assert interval(y, scores, auc_roc, seed=3) == interval(y, scores, auc_roc, seed=3)
+    card = np.arange(200) // 4
+    assert interval(y, scores, card, auc_roc, seed=3) == interval(y, scores, card, auc_roc, seed=3)
 
 
 def a_time_of_cards(
@@ -135,3 +138,58 @@ def test_the_interval_of_card_precision_is_narrower_with_more_cards_and_the_same
 
 def test_days_on_which_nobody_is_known_count_as_days_without_a_find() -> None:
     assert precision([(0, 1, 1), (1, 0, 1)], [0.9, 0.5], 1) == 0.5
+
+
+def payments_of_cards(seed: int, cards: int = 150) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frauds, scores and cards; what the model thinks of a card it thinks of all its payments, nearly."""
+    random = np.random.default_rng(seed)
+    fraudulent = random.random(cards) < 0.2
+    payments = 1 + random.poisson(np.where(fraudulent, 8, 4))
+    card = np.repeat(np.arange(cards), payments)
+    y = (fraudulent[card] & (random.random(len(card)) < 0.8)).astype(np.int8)
+    thought = random.normal(size=cards)
+    return y, thought[card] + 0.3 * random.normal(size=len(card)) + 1.2 * y, card + 1
+
+
+@pytest.mark.parametrize("measure", [auc_roc, average_precision])
+def test_the_interval_by_cards_holds_what_is_true_as_often_as_it_says(measure: Callable[..., float]) -> None:
+    """One by payments does not: those of a card are not so many witnesses."""
+    shops = [payments_of_cards(seed) for seed in range(100)]
+    truth = float(np.mean([measure(*payments_of_cards(seed)[:2]) for seed in range(1_000, 1_500)]))
+    by_cards = [interval(y, scores, card, measure, seed=1) for y, scores, card in shops]
+    assert sum(low <= truth <= high for low, high in by_cards) >= 90
+    by_payments = [interval(y, scores, np.zeros_like(card), measure, seed=1) for y, scores, card in shops[:40]]
+    assert sum(low <= truth <= high for low, high in by_payments) < 32
+
+
+def test_a_payment_of_nobody_is_a_card_of_its_own() -> None:
+    y, scores, card = payments_of_cards(7)
+    each_its_own = interval(y, scores, np.arange(len(y)) + 1, auc_roc, seed=1)
+    assert interval(y, scores, np.zeros_like(card), auc_roc, seed=1) == pytest.approx(each_its_own, abs=0.02)
+    low, high = interval(y, scores, card, auc_roc, seed=1)
+    assert high - low > 1.3 * (each_its_own[1] - each_its_own[0])
+
+
+def test_a_card_is_drawn_with_all_its_payments_or_not_at_all() -> None:
+    y, scores, card = payments_of_cards(8, cards=40)
+    scores = np.arange(len(y), dtype=np.float64)  # of each payment its number
+    of_card = {number: int((card == number).sum()) for number in np.unique(card)}
+
+    def whole_cards(_: np.ndarray, drawn: np.ndarray) -> float:
+        places, times = np.unique(drawn.astype(np.int64), return_counts=True)
+        for number in np.unique(card[places]):
+            mine = times[card[places] == number]
+            assert len(mine) == of_card[number], "not all of its payments"
+            assert len(set(mine.tolist())) == 1, "some of its payments oftener than others"
+        copies = {number: int(times[card[places] == number][0]) for number in np.unique(card[places])}
+        assert sum(copies.values()) == len(of_card)
+        return 0.0
+
+    assert interval(y, scores, card, whole_cards, seed=2) == (0.0, 0.0)
+
+
+def test_honest_payments_of_a_stolen_card_alone_are_enough() -> None:
+    """A sample of one kind only is left out: nothing can be told apart in it."""
+    y = np.array([1, 1, 1, 0], np.int8)
+    low, high = interval(y, np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 2, 3, 3]), auc_roc, seed=1)
+    assert low == high == 1

@@ -50,6 +50,7 @@ def test_the_service_takes_the_model_and_it_is_good(catalogue: Catalogue, small:
     assert test["auc_roc"] > 0.9
     low, high = test["auc_roc_95"]
     assert low < test["auc_roc"] < high
+    assert test["intervals"] == "95% percentile bootstrap by cards (who pays), 200 samples"
     assert card.training["data_sha256"] == rows.digest
     assert card.training["rows"] == {"train": 2_200, "validation": 1_000, "test": 1_000}
     assert card.metrics["onnx_difference_max"] <= 1e-6

@@ -15,6 +15,8 @@ from weir_fraud.training.metrics import auc_roc, average_precision
 
 RESAMPLES: Final = 200
 LEVEL: Final = 0.95
+INTERVALS: Final = f"{LEVEL:.0%} percentile bootstrap by cards (who pays), {RESAMPLES} samples"
+"""How, as a model card says it: figures are compared with those of other cards."""
 REVIEWED: Final = 100
 """Cards a day."""
 _DAY: Final = 86_400 * MICROSECONDS
@@ -113,18 +115,49 @@ def card_precision_interval(
     return _percentiles(values)
 
 
-def interval(y: NDArray[np.int8], scores: Scores, measure: Measured, seed: int) -> tuple[float, float]:
-    """Where a figure lies with 95 %: the percentile bootstrap (B. Efron, 1979), frauds and honest payments drawn apart.
+def interval(
+    y: NDArray[np.int8], scores: Scores, card: NDArray[np.int64], measure: Measured, seed: int
+) -> tuple[float, float]:
+    """Where a figure of payments lies with 95 %: the percentile bootstrap (B. Efron, 1979) by cards, that is by who pays.
 
-    Drawn apart, no sample is without frauds, and their number, which the figure depends on, stays.
+    The payments of a card depend on each other: who stole it pays several times, in the same way, and the model is right or wrong about all of
+    them. Drawn one by one they would count as so many witnesses, and the interval would be too narrow. So a card is drawn with all its
+    payments or not at all (the cluster bootstrap: A. Davison, D. Hinkley, "Bootstrap methods and their application", 1997, section 3.8;
+    C. Field, A. Welsh, "Bootstrapping clustered data", 2007; for the area under the curve of clustered data N. Obuchowski, "Nonparametric analysis
+    of clustered ROC curve data", Biometrics 53, 1997, says why and gives a formula that agrees, which average precision has none of). A payment of
+    nobody (card 0) depends on no other and is a card of its own.
+
+    Cards with and without frauds are drawn together, as for card precision: how many there are is a part of what might have been, and average
+    precision depends on it (drawn apart, its intervals held the truth in 88 of 100 simulated shops). A sample in which there is nothing to tell
+    apart, since it has one kind only, is left out. What else is shared (a day, a merchant, one thief with many cards) is not in it.
     """
     random = np.random.default_rng(seed)
-    frauds, honest = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
+    payments, starts = _by_card(card)
+    cards = len(starts) - 1
     values = []
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([random.choice(frauds, len(frauds)), random.choice(honest, len(honest))])
-        values.append(measure(y[drawn], scores[drawn]))
+        drawn = _payments_of(random.integers(cards, size=cards), payments, starts)
+        if 0 < int(y[drawn].sum()) < len(drawn):
+            values.append(measure(y[drawn], scores[drawn]))
     return _percentiles(values)
+
+
+def _by_card(card: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The payments, card after card, and where each card's begin, with the end."""
+    # Nobody is a card of its own each time: below all hashes, which are positive.
+    owner = np.where(card == 0, -1 - np.arange(len(card)), card)
+    payments = np.argsort(owner, kind="stable")
+    _, starts = np.unique(owner[payments], return_index=True)
+    return payments, np.append(starts, len(card))
+
+
+def _payments_of(cards: NDArray[np.int64], payments: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the cards drawn, those drawn twice twice."""
+    sizes = starts[cards + 1] - starts[cards]
+    ends = np.cumsum(sizes)
+    place = np.arange(int(ends[-1])) - np.repeat(ends - sizes, sizes)
+    of_cards: NDArray[np.int64] = payments[np.repeat(starts[cards], sizes) + place]
+    return of_cards
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float]:
@@ -137,9 +170,9 @@ def figures(rows: Rows, scores: Scores, seed: int) -> dict[str, float | tuple[fl
     day = rows.at // _DAY
     return {
         "auc_roc": auc_roc(rows.y, scores),
-        "auc_roc_95": interval(rows.y, scores, auc_roc, seed),
+        "auc_roc_95": interval(rows.y, scores, rows.card, auc_roc, seed),
         "average_precision": average_precision(rows.y, scores),
-        "average_precision_95": interval(rows.y, scores, average_precision, seed),
+        "average_precision_95": interval(rows.y, scores, rows.card, average_precision, seed),
         "card_precision_100": card_precision(day, rows.card, rows.y, scores),
         "card_precision_100_95": card_precision_interval(day, rows.card, rows.y, scores, seed),
     }

@@ -16,7 +16,7 @@ from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.errors import ModelRefused
 from weir_fraud.training.archive.calibration import calibrated, calibration_error, platt
-from weir_fraud.training.archive.intervals import figures
+from weir_fraud.training.archive.intervals import INTERVALS, figures
 from weir_fraud.training.archive.recipe import Recipe
 from weir_fraud.training.archive.rows import Rows
 from weir_fraud.training.artifacts import CARD, library_versions
@@ -105,6 +105,7 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
                 "rows": len(test),
                 "frauds": int(test.y.sum()),
                 **result,
+                "intervals": INTERVALS,
                 "brier_score": float(np.mean((tested - test.y) ** 2)),
                 "calibration_error": calibration_error(test.y, tested),
                 "calibration_error_before": calibration_error(test.y, _scores(raw, test)),
