@@ -13,7 +13,7 @@ import msgspec
 
 from weir_fraud.adapters.onnx_model import CARD, OnnxModel, open_model
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import RETIRED
+from weir_fraud.domain.contributions import RETIRED
 from weir_fraud.domain.feature import Feature
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard

@@ -21,7 +21,8 @@ from weir_common.ids import EventId, SubjectId, TenantId
 
 from weir_fraud.adapters.onnx_model import CARD
 from weir_fraud.domain.catalogue import Catalogue
-from weir_fraud.domain.decision import Decision, Source, explained
+from weir_fraud.domain.contributions import explained
+from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.degradation import Degraded
 from weir_fraud.domain.model import ModelCard, Thresholds
 from weir_fraud.domain.outcome import Outcome
