@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -149,3 +151,52 @@ async def test_an_outage_is_told_to_all_and_asked_for_once(work: Work) -> None:
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert answers == [work.fault] * 3
     assert work.groups == [("a", [1]), ("a", [2, 3])]
+
+
+async def test_a_group_that_is_given_up_before_it_begins_keeps_no_turn(work: Work) -> None:
+    together = Together(work, at_once=1, most=5)
+    calls = _calls(together, 1, 2, 3)
+    await _all_wait(calls)
+    # The first ends, its turn goes to the others' group, and in the same moment they give up.
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    await asyncio.sleep(0)
+    work.gate.set()
+    async with asyncio.timeout(1):
+        assert await asyncio.gather(*_calls(together, 4, 5, 6)) == [8, 10, 12]
+    assert together.waiting == 0
+
+
+async def test_turns_outlive_callers_that_give_up_at_any_moment() -> None:
+    chance = random.Random(7)
+
+    async def work(_: str, items: Sequence[int]) -> Sequence[int]:
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+        if chance.random() < 0.1:
+            raise ValueError("now and then")
+        return [2 * item for item in items]
+
+    together = Together(work, at_once=2, most=4)
+
+    async def call(item: int) -> None:
+        for _ in range(chance.randrange(6)):
+            await asyncio.sleep(0)
+        with suppress(ValueError):
+            assert await together(chance.choice("ab"), item) == 2 * item
+
+    for _ in range(300):
+        calls = [asyncio.create_task(call(item)) for item in range(20)]
+        for one in chance.sample(calls, 12):
+            for _ in range(chance.randrange(2)):
+                await asyncio.sleep(0)
+            one.cancel()
+        await asyncio.wait(calls)
+        for one in calls:
+            if not one.cancelled():
+                one.result()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert together.waiting == 0
+    assert together.at_work == 0

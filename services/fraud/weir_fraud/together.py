@@ -67,6 +67,11 @@ class Together(Generic[_Key, _Item, _Answer]):
         """Items that wait for their turn."""
         return len(self._queue)
 
+    @property
+    def at_work(self) -> int:
+        """Pieces of work that run."""
+        return self._running
+
     async def __call__(self, key: _Key, item: _Item) -> _Answer:
         if self._running < self._at_once:
             self._running += 1
@@ -107,18 +112,16 @@ class Together(Generic[_Key, _Item, _Answer]):
         self._running += 1
         self._groups.add(group)
         # In the context of who has waited longest: its trace has the statements.
-        group.task = asyncio.create_task(self._run(group), context=first.context)
+        group.task = asyncio.create_task(self._answer(group.members), context=first.context)
+        # Not in the task itself: one that is cancelled before its first step never runs, and would keep its turn for ever.
+        group.task.add_done_callback(lambda _: self._ended(group))
 
-    async def _run(self, group: _Group[_Key, _Item, _Answer]) -> None:
-        members = group.members
-        try:
-            await self._answer(members)
-        finally:
-            self._groups.discard(group)
-            for member in members:
-                # Only where the work itself was cut off are there any left.
-                member.answer.cancel()
-            self._through()
+    def _ended(self, group: _Group[_Key, _Item, _Answer]) -> None:
+        self._groups.discard(group)
+        for member in group.members:
+            # Only where the work itself was cut off are there any left.
+            member.answer.cancel()
+        self._through()
 
     async def _answer(self, members: Sequence[_Waiting[_Key, _Item, _Answer]]) -> None:
         try:
