@@ -52,6 +52,11 @@ from weir_fraud.settings import ScoringSettings
 Make = Callable[..., Payment]
 
 
+async def decide_one(score: ScoreTransaction, payment: Payment, source: Source) -> Decision:
+    (decision,) = await score.together(payment.tenant_id, [payment], source)
+    return decision
+
+
 class Away(MemoryFeatures):
     """Away while `is_away`."""
 
@@ -100,7 +105,7 @@ def stand(
 async def test_without_histories_the_request_only_model_decides_and_says_so(
     stand: Stand, make_payment: Make, stand_in: OnnxModel, catalogue: Catalogue
 ) -> None:
-    decision = await stand.score(make_payment(), Source.HTTP)
+    decision = await decide_one(stand.score, make_payment(), Source.HTTP)
     assert decision.degraded == (Degraded.FEATURES_UNAVAILABLE,)
     assert decision.model_version == stand_in.card.version
     assert decision.thresholds == stand_in.card.thresholds
@@ -110,7 +115,7 @@ async def test_without_histories_the_request_only_model_decides_and_says_so(
 
 
 async def test_such_a_payment_is_not_approved_by_its_score_alone(stand: Stand, make_payment: Make) -> None:
-    made = [await stand.score(make_payment(amount=f"{n}.00"), Source.GRPC) for n in range(0, 40, 2)]
+    made = [await decide_one(stand.score, make_payment(amount=f"{n}.00"), Source.GRPC) for n in range(0, 40, 2)]
     assert {one.model_outcome for one in made} >= {Outcome.APPROVE, Outcome.DECLINE}
     assert Outcome.APPROVE not in {one.outcome for one in made}
     assert all(one.outcome is one.model_outcome for one in made if one.model_outcome is not Outcome.APPROVE)
@@ -146,12 +151,12 @@ async def test_a_tenant_says_what_is_let_through_and_a_replay_gives_the_same_byt
     )
     # Thresholds for the scores of another model: they would decline everything.
     strict = Thresholds(review=1e-9, decline=2e-9)
-    before = [await stand.score(make_payment(amount="4.00"), Source.HTTP)]
+    before = [await decide_one(stand.score, make_payment(amount="4.00"), Source.HTTP)]
     await approve(policies, tenant, Policy(rules=(small,), thresholds=strict), clock())
-    made = [await stand.score(make_payment(amount=amount), Source.HTTP) for amount in ("4.00", "6.00")]
+    made = [await decide_one(stand.score, make_payment(amount=amount), Source.HTTP) for amount in ("4.00", "6.00")]
     assert [one.outcome for one in before + made] == [Outcome.REVIEW, Outcome.APPROVE, Outcome.REVIEW]
     stand.features.is_away = False
-    made.append(await stand.score(make_payment(amount="4.00"), Source.HTTP))
+    made.append(await decide_one(stand.score, make_payment(amount="4.00"), Source.HTTP))
     assert (made[-1].outcome, made[-1].degraded) == (Outcome.DECLINE, ())
     again = ReplayDecision(stand.decisions, policies, conditions, ModelFolder(model_dir, catalogue), catalogue)
     for one in before + made:
@@ -168,7 +173,7 @@ async def test_a_batch_is_answered_too_and_asked_again_it_is_the_same(
     stand: Stand, make_payment: Make, tenant: TenantId
 ) -> None:
     payments = [make_payment(after=second) for second in range(7)]
-    first = await stand.score(payments[3], Source.HTTP)
+    first = await decide_one(stand.score, payments[3], Source.HTTP)
     made = await stand.score.batch(tenant, payments, Source.GRPC)
     assert all(one.degraded == (Degraded.FEATURES_UNAVAILABLE,) for one in made)
     assert made[3] is first
@@ -184,7 +189,7 @@ async def test_the_histories_are_whole_afterwards(
     payments = [make_payment(after=30 * n, amount=str(n + 1), device=f"d{n % 3}") for n in range(30)]
     for place, payment in enumerate(payments):
         stand.features.is_away = 10 <= place < 20
-        await stand.score(payment, Source.GRPC)
+        await decide_one(stand.score, payment, Source.GRPC)
     assert await stand.decisions.waiting() == 10
     assert len(await stand.decisions.unobserved(tenant, ["ann"], [])) == 10
     assert await stand.decisions.unobserved(tenant, ["bob"], ["ann"]) == []
@@ -202,7 +207,7 @@ async def test_the_histories_are_whole_afterwards(
 async def test_what_became_known_meanwhile_is_known_afterwards(
     stand: Stand, make_payment: Make, tenant: TenantId, clock: Callable[[], datetime]
 ) -> None:
-    decision = await stand.score(make_payment(), Source.GRPC)
+    decision = await decide_one(stand.score, make_payment(), Source.GRPC)
     async with stand.cases.work(tenant) as work:
         await work.add_labels(
             [
@@ -223,7 +228,7 @@ async def test_what_became_known_meanwhile_is_known_afterwards(
 
 
 async def test_what_cannot_be_put_back_stays(stand: Stand, make_payment: Make) -> None:
-    await stand.score(make_payment(), Source.GRPC)
+    await decide_one(stand.score, make_payment(), Source.GRPC)
 
     class Still:
         async def restore(self, *_: object) -> None:
@@ -295,7 +300,7 @@ async def test_if_all_models_break_nothing_is_decided(
     first, second = Breaks(model, "first", ExplanationError("first")), Breaks(model, "second", ValueError("second"))
     _, decisions, score = with_models(first, second)
     with pytest.raises(ExplanationError, match="first"):
-        await score(make_payment(), Source.HTTP)
+        await decide_one(score, make_payment(), Source.HTTP)
     assert decisions.announced == []
 
 
@@ -329,15 +334,15 @@ class Overloaded:
         self.catalogue = catalogue
         self.decisions = MemoryDecisions()
         score = ScorePayments(Slow(catalogue.plan), OneModel(model), catalogue, in_force, clock)
-        limits = ScoringSettings(max_concurrent=1, max_together=1, max_waiting=5, max_waiting_explained=2)
+        limits = ScoringSettings(max_concurrent=1, max_waiting=5, max_waiting_explained=2)
         self.score = ScoreTransaction(score, self.decisions, DecisionMetrics(), limits)
 
     async def decided(self, payments: Sequence[Payment]) -> list[Decision]:
-        calls = [asyncio.create_task(self.score(payment, Source.HTTP)) for payment in payments]
+        calls = [asyncio.create_task(decide_one(self.score, payment, Source.HTTP)) for payment in payments]
         await asyncio.sleep(0.01)
         assert not self.score.is_at_ease
         with pytest.raises(Unavailable):
-            await self.score(payments[0], Source.HTTP)
+            await decide_one(self.score, payments[0], Source.HTTP)
         self.gate.set()
         return await asyncio.gather(*calls)
 

@@ -37,15 +37,22 @@ def use_case(score: ScorePayments, decisions: MemoryDecisions, **limits: float) 
     return ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings(**limits))
 
 
+async def decide_one(
+    score: ScoreTransaction, payment: Payment, source: Source, seconds: float | None = None
+) -> Decision:
+    (decision,) = await score.together(payment.tenant_id, [payment], source, seconds)
+    return decision
+
+
 async def test_the_answer_is_the_same_when_asked_again_and_is_announced_once(
     score_payments: ScorePayments, decisions: MemoryDecisions, make_payment: Make
 ) -> None:
     score = use_case(score_payments, decisions)
     payment = make_payment()
-    first = await score(payment, Source.HTTP)
+    first = await decide_one(score, payment, Source.HTTP)
     # Another way in, another hour, another amount under the same event id: the first decision stands.
-    assert await score(payment, Source.GRPC) is first
-    assert await score(replace(payment, amount=Decimal(10**6)), Source.HTTP) is first
+    assert await decide_one(score, payment, Source.GRPC) is first
+    assert await decide_one(score, replace(payment, amount=Decimal(10**6)), Source.HTTP) is first
     assert decisions.announced == [first]
 
 
@@ -54,7 +61,7 @@ async def test_asked_twice_at_once_there_is_one_decision(
 ) -> None:
     score = use_case(score_payments, decisions)
     payment = make_payment()
-    answers = await asyncio.gather(*(score(payment, Source.HTTP) for _ in range(20)))
+    answers = await asyncio.gather(*(decide_one(score, payment, Source.HTTP) for _ in range(20)))
     assert all(answer is answers[0] for answer in answers)
     assert len(decisions.announced) == 1
 
@@ -64,7 +71,7 @@ async def test_a_decision_carries_what_it_was_made_on(
 ) -> None:
     score = use_case(score_payments, decisions)
     for second in range(3):
-        decision = await score(make_payment(after=second), Source.HTTP)
+        decision = await decide_one(score, make_payment(after=second), Source.HTTP)
     snapshot = {contribution.feature: contribution.value for contribution in decision.contributions}
     assert tuple(snapshot) == catalogue.names()
     assert snapshot["user_payment_count_1m"] == 3
@@ -104,9 +111,9 @@ async def test_a_deadline_ends_the_call_and_all_that_it_does(
     slow: Slow, slowly: ScorePayments, decisions: MemoryDecisions, make_payment: Make
 ) -> None:
     with pytest.raises(TimeoutError):
-        await use_case(slowly, decisions)(make_payment(), Source.GRPC, 0.01)
+        await decide_one(use_case(slowly, decisions), make_payment(), Source.GRPC, 0.01)
     with pytest.raises(TimeoutError):
-        await use_case(slowly, decisions, deadline_seconds=0.01)(make_payment(), Source.HTTP, 60)
+        await decide_one(use_case(slowly, decisions, deadline_seconds=0.01), make_payment(), Source.HTTP, 60)
     assert slow.cancelled == 2
     assert decisions.announced == []
 
@@ -115,25 +122,25 @@ async def test_cancellation_is_passed_on_and_frees_the_turn(
     slow: Slow, slowly: ScorePayments, decisions: MemoryDecisions, make_payment: Make
 ) -> None:
     score = use_case(slowly, decisions, max_concurrent=1)
-    call = asyncio.create_task(score(make_payment(), Source.HTTP))
+    call = asyncio.create_task(decide_one(score, make_payment(), Source.HTTP))
     await asyncio.sleep(0)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     assert slow.cancelled == 1
     slow.gate.set()
-    assert await score(make_payment(), Source.HTTP)
+    assert await decide_one(score, make_payment(), Source.HTTP)
 
 
 async def test_too_many_calls_are_refused_at_once_and_the_others_take_turns(
     slow: Slow, slowly: ScorePayments, decisions: MemoryDecisions, make_payment: Make
 ) -> None:
     score = use_case(slowly, decisions, max_concurrent=2, max_waiting=3)
-    calls = [asyncio.create_task(score(make_payment(), Source.HTTP)) for _ in range(5)]
+    calls = [asyncio.create_task(decide_one(score, make_payment(), Source.HTTP)) for _ in range(5)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as refused:
-        await score(make_payment(), Source.HTTP)
+        await decide_one(score, make_payment(), Source.HTTP)
     assert refused.value.slug == "overloaded"
     slow.gate.set()
     assert len({decision.event_id for decision in await asyncio.gather(*calls)}) == 5
@@ -153,7 +160,7 @@ async def test_without_features_nothing_is_decided(
 
     score = use_case(ScorePayments(Away(catalogue.plan), OneModel(model), catalogue, in_force, clock), decisions)
     with pytest.raises(FeatureStoreUnavailable):
-        await score(make_payment(), Source.HTTP)
+        await decide_one(score, make_payment(), Source.HTTP)
     assert decisions.announced == []
 
 
@@ -218,7 +225,7 @@ async def test_of_repeats_in_a_batch_the_first_is_decided_on(
     score_payments: ScorePayments, decisions: MemoryDecisions, make_payment: Make, tenant: TenantId
 ) -> None:
     score = use_case(score_payments, decisions)
-    before = await score(make_payment(), Source.HTTP)
+    before = await decide_one(score, make_payment(), Source.HTTP)
     one, other = make_payment(after=1), make_payment(after=2)
     payments = [one, replace(one, amount=Decimal(10**6)), make_payment(event_id=before.event_id), other, one]
     answers = await score.batch(tenant, payments, Source.GRPC)
@@ -246,44 +253,3 @@ async def test_a_batch_has_the_limits_of_one_call(
     first, second = await asyncio.gather(*calls)
     assert [one is other for one, other in zip(first, second, strict=True)] == [True] * 5
     assert len(decisions.announced) == 5
-
-
-async def test_calls_that_wait_are_decided_together_and_each_gets_its_own(
-    slow: Slow, slowly: ScorePayments, make_payment: Make
-) -> None:
-    asked: list[int] = []
-
-    class Counted(MemoryDecisions):
-        async def record(self, decision: Decision) -> Decision:
-            asked.append(1)
-            return await super().record(decision)
-
-        async def record_all(self, tenant_id: TenantId, decisions: Sequence[Decision]) -> list[Decision]:
-            asked.append(len(decisions))
-            return [await MemoryDecisions.record(self, decision) for decision in decisions]
-
-    decisions = Counted()
-    score = use_case(slowly, decisions, max_concurrent=1, max_together=4)
-    one, other = make_payment(), make_payment(tenant_id=TenantId("another"))
-    again = replace(one, amount=Decimal(10**6))
-    payments = [make_payment(), one, other, make_payment(), again, make_payment(), make_payment()]
-    calls = [asyncio.create_task(score(payment, Source.GRPC)) for payment in payments]
-    await asyncio.sleep(0.01)
-    slow.gate.set()
-    made = await asyncio.gather(*calls)
-    assert [(decision.tenant_id, decision.event_id) for decision in made] == [
-        (payment.tenant_id, payment.event_id) for payment in payments
-    ]
-    # The first alone; those of its tenant, the repeat with what it repeats; the other tenant's; what was too much for the group.
-    assert asked == [1, 3, 1, 1]
-    assert made[4] is made[1]
-    assert len(decisions.announced) == 6
-
-
-async def test_who_could_not_be_answered_in_time_does_not_come_in(
-    score_payments: ScorePayments, decisions: MemoryDecisions
-) -> None:
-    score = use_case(score_payments, decisions, max_waiting=2)
-    with score.admitted(), score.admitted(payments=1), pytest.raises(Unavailable) as refused, score.admitted():
-        raise AssertionError("it came in")
-    assert refused.value.slug == "overloaded"

@@ -57,6 +57,7 @@ from weir_fraud.adapters.postgres_waiting_labels import PostgresWaitingLabels
 from weir_fraud.adapters.registered_models import RegisteredModels
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.admission import Admission
 from weir_fraud.ask_in_time import AskInTime
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.check_gate import CheckGate
@@ -64,9 +65,10 @@ from weir_fraud.compute_drift import ComputeDrift
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.decline_metrics import DeclineMetrics
 from weir_fraud.domain.catalogue import load_catalogue
+from weir_fraud.domain.decision import Source
 from weir_fraud.drift_metrics import DriftMetrics
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
-from weir_fraud.entrypoints.grpc import FraudServicer
+from weir_fraud.entrypoints.grpc import FraudServicer, response_of
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
 from weir_fraud.entrypoints.http import fraud_router
 from weir_fraud.entrypoints.http_cases import CASE_SCHEMAS, cases_router
@@ -76,8 +78,9 @@ from weir_fraud.entrypoints.http_feedback import FEEDBACK_SCHEMAS, feedback_rout
 from weir_fraud.entrypoints.http_gate import GATE_SCHEMAS, gate_router
 from weir_fraud.entrypoints.http_models import MODEL_SCHEMAS, models_router
 from weir_fraud.entrypoints.http_policies import POLICY_SCHEMAS, policies_router
-from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, answer_of, inference_operation
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
+from weir_fraud.entrypoints.score_requests import ScoreRequests
 from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, ModelRefused
 from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
@@ -91,7 +94,6 @@ from weir_fraud.manage_policies import ManagePolicies
 from weir_fraud.model_metrics import ModelMetrics
 from weir_fraud.observe_later import ObserveLater
 from weir_fraud.protect_lists import ProtectLists
-from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_shadow import ScoreShadow
@@ -213,10 +215,18 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         def tenants() -> list[TenantId]:
             return [TenantId(tenant.tenant_id) for tenant in directory.tenants()]
 
-        protect = ProtectTogether(vault.protect, settings.scoring)
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
+        admission = Admission(settings.scoring)
+
+        of_all = (score_transaction, vault.protect, admission, now, metrics, settings.scoring)
+        by_grpc = ScoreRequests(*of_all, Source.GRPC, response_of)
+        by_http = ScoreRequests(*of_all, Source.HTTP, answer_of)
         explain_later = ExplainLater(
-            PostgresDeferred(pool), decisions, kept_models, catalogue, lambda: score_transaction.is_at_ease
+            PostgresDeferred(pool),
+            decisions,
+            kept_models,
+            catalogue,
+            lambda: score_transaction.is_at_ease and by_grpc.is_at_ease and by_http.is_at_ease,
         )
         consumer = Consumer(
             service=SERVICE,
@@ -293,7 +303,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         describe(app, "POST", PATH, inference_operation(), schemas=event_components())
         inference = DirectEndpoint(
             app,
-            InferenceEndpoint(score_transaction, now, protect),
+            InferenceEndpoint(by_http),
             method="POST",
             path=PATH,
             action=Action.FRAUD_SCORE,
@@ -309,7 +319,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             [
                 partial(
                     fraud_pb2_grpc.add_FraudServiceServicer_to_server,
-                    FraudServicer(score_transaction, authenticator, audit, now, protect),
+                    FraudServicer(by_grpc, score_transaction, authenticator, audit, now, vault.protect),
                 ),
                 partial(
                     applied_pb2_grpc.add_AppliedServiceServicer_to_server,

@@ -20,7 +20,7 @@ class ScoringSettings(Section):
 
     deadline_seconds: float = Field(default=1.0, gt=0)
     """A call that asks for more time than this gets this."""
-    max_concurrent: int = Field(default=4, ge=1)
+    max_concurrent: int = Field(default=2, ge=1)
     """Pieces of work at once, of one call or of several; each holds a connection to PostgreSQL for a moment. Meanwhile others wait, and are
     then decided on together."""
     max_together: int = Field(default=32, ge=1)

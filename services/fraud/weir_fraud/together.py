@@ -41,16 +41,16 @@ class _Group(Generic[_Key, _Item, _Answer]):
 
 
 class Together(Generic[_Key, _Item, _Answer]):
-    """`work` gets the items of one key and gives an answer to each, in order; at most `at_once` run, each of at most `most` items.
+    """`work` gets the items of one key and gives an answer to each, in order, or the error that is that item's own.
 
-    An item goes alone and at once where there is room; else it waits, the longest first, and takes those with its key along. Whoever asks
-    brings the deadline: what waits is dropped with its caller, and a group without callers is cancelled. A failure that is one item's own
-    is not the others': each is then done alone.
+    At most `at_once` pieces of work run, each of at most `most` items. An item goes alone and at once where there is room; else it waits,
+    the longest first, and takes those with its key along. Whoever asks brings the deadline: what waits is dropped with its caller, and a
+    group without callers is cancelled. When the work fails for all of a group, and not for a reason that would meet each, each is done alone.
     """
 
     def __init__(
         self,
-        work: Callable[[_Key, Sequence[_Item]], Awaitable[Sequence[_Answer]]],
+        work: Callable[[_Key, Sequence[_Item]], Awaitable[Sequence[_Answer | Exception]]],
         *,
         at_once: int,
         most: int,
@@ -79,6 +79,8 @@ class Together(Generic[_Key, _Item, _Answer]):
                 (answer,) = await self._work(key, [item])
             finally:
                 self._through()
+            if isinstance(answer, Exception):
+                raise answer
             return answer
         waiting: _Waiting[_Key, _Item, _Answer] = _Waiting(
             key, item, asyncio.get_running_loop().create_future(), copy_context()
@@ -137,5 +139,9 @@ class Together(Generic[_Key, _Item, _Answer]):
                     member.answer.set_exception(error)
             return
         for member, answer in zip(members, answers, strict=True):
-            if not member.answer.done():
+            if member.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                member.answer.set_exception(answer)
+            else:
                 member.answer.set_result(answer)

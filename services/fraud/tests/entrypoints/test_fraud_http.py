@@ -24,13 +24,15 @@ from weir_common.readiness import Readiness
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.model_folder import ModelFolder
 from weir_fraud.adapters.onnx_model import OnnxModel
+from weir_fraud.admission import Admission
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Source
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.http import fraud_router
-from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, inference_operation
+from weir_fraud.entrypoints.inference_endpoint import PATH, InferenceEndpoint, answer_of, inference_operation
+from weir_fraud.entrypoints.score_requests import ScoreRequests
 from weir_fraud.find_counterfactual import FindCounterfactual
-from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
 from weir_fraud.settings import ScoringSettings
@@ -90,7 +92,10 @@ async def api(
     metered: Metered,
 ) -> AsyncIterator[httpx.AsyncClient]:
     decisions = MemoryDecisions()
-    score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
+    limits, metrics = ScoringSettings(), DecisionMetrics()
+    score = ScoreTransaction(score_payments, decisions, metrics, limits)
+    protect = vault_in_memory().protect
+    requests = ScoreRequests(score, protect, Admission(limits), clock, metrics, limits, Source.HTTP, answer_of)
     app = create_app(
         service="fraud",
         title="fraud",
@@ -103,7 +108,7 @@ async def api(
     describe(app, "POST", PATH, inference_operation(), schemas=event_components())
     inference = DirectEndpoint(
         app,
-        InferenceEndpoint(score, clock, ProtectTogether(vault_in_memory().protect, ScoringSettings())),
+        InferenceEndpoint(requests),
         method="POST",
         path=PATH,
         action=Action.FRAUD_SCORE,

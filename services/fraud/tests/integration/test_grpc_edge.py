@@ -42,9 +42,11 @@ from weir_fraud.adapters.postgres_imports import PostgresImports, record_imports
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.sealed_notes import SealedNotes
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.admission import Admission
 from weir_fraud.case_metrics import CaseMetrics
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
+from weir_fraud.domain.decision import Source
 from weir_fraud.domain.label import Label, LabelKind, LabelSource
 from weir_fraud.domain.model import Thresholds
 from weir_fraud.domain.outcome import Outcome
@@ -52,10 +54,10 @@ from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.policy import EntityKind, Entry, Policy, Rule
 from weir_fraud.domain.review_case import Resolution
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
-from weir_fraud.entrypoints.grpc import FraudServicer
+from weir_fraud.entrypoints.grpc import FraudServicer, response_of
 from weir_fraud.entrypoints.grpc_subject_data import FraudSubjectData
+from weir_fraud.entrypoints.score_requests import ScoreRequests
 from weir_fraud.label_metrics import LabelMetrics
-from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.record_labels import RecordLabels
 from weir_fraud.score_payments import ScorePayments
 from weir_fraud.score_transaction import ScoreTransaction
@@ -118,8 +120,10 @@ async def channel(
     score_payments = ScorePayments(
         features, OneModel(model_as_served), catalogue, ActivePolicies(policies, conditions), now
     )
-    score = ScoreTransaction(score_payments, decisions, DecisionMetrics(), ScoringSettings())
-    servicer = FraudServicer(score, TwoCallers(tenant), audit, now, ProtectTogether(vault.protect, ScoringSettings()))  # type: ignore[arg-type]
+    limits, metrics = ScoringSettings(), DecisionMetrics()
+    score = ScoreTransaction(score_payments, decisions, metrics, limits)
+    requests = ScoreRequests(score, vault.protect, Admission(limits), now, metrics, limits, Source.GRPC, response_of)
+    servicer = FraudServicer(requests, score, TwoCallers(tenant), audit, now, vault.protect)  # type: ignore[arg-type]
     server = GrpcServer(
         "127.0.0.1",
         0,

@@ -39,7 +39,7 @@ from weir_fraud.domain.payment_event import PaymentEvent, payment_of
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
-from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.entrypoints.scoring_request import event_of, payments_to_score, refuse_what_is_no_payment
 from weir_fraud.label_later import LabelLater
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.score_payments import ScorePayments
@@ -215,9 +215,10 @@ async def test_a_decision_of_the_api_is_not_contradicted(
     vault = vault_in_memory()
     asked, after = event(tenant, 0), event(tenant, 1)
     made, prefix = event_of(json.dumps(asked).encode())
-    answer = await ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())(
-        await payment_to_score(made, prefix, now(), vault.protect), Source.HTTP
-    )
+    refuse_what_is_no_payment(made, prefix, now())
+    payments = await payments_to_score(tenant, [made], now(), vault.protect)
+    score_transaction = ScoreTransaction(score, decisions, DecisionMetrics(), ScoringSettings())
+    (answer,) = await score_transaction.together(tenant, payments, Source.HTTP)
     async with consuming():
         # As ingest writes them.
         protected = await vault.protect(

@@ -15,18 +15,18 @@ from weir_common.events import Event
 from weir_common.grpc import caller_of
 from weir_common.http import MAX_BODY_BYTES
 from weir_common.ids import TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge, Problem
 
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.outcome import Outcome
+from weir_fraud.entrypoints.score_requests import Request, ScoreRequests
 from weir_fraud.entrypoints.scoring_request import (
     EVENTS_A_STEP,
     event_of,
-    payment_to_score,
     payments_to_score,
     refuse_what_is_no_payment,
 )
-from weir_fraud.protect_together import ProtectTogether
 from weir_fraud.score_transaction import ScoreTransaction
 
 MAX_BATCH: Final = 100
@@ -46,12 +46,14 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
 
     def __init__(
         self,
+        requests: ScoreRequests[fraud_pb2.ScoreTransactionResponse],
         score: ScoreTransaction,
         authenticator: Authenticator,
         audit: AuditTrail,
         clock: Callable[[], datetime],
-        protect: ProtectTogether,
+        protect: ProtectEvents,
     ) -> None:
+        self._requests = requests
         self._score = score
         self._authenticator = authenticator
         self._audit = audit
@@ -64,11 +66,9 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         """Ends with the caller's deadline, and with its cancellation."""
         tenant_id = TenantId(request.tenant_id)
         await self._enter(context, tenant_id, "ScoreTransaction")
-        with self._score.admitted(context.time_remaining()):
-            event, prefix = _event_of_tenant(request.event, tenant_id)
-            payment = await payment_to_score(event, prefix, self._clock(), self._protect)
-            decision = await self._score(payment, Source.GRPC, context.time_remaining())
-            return fraud_pb2.ScoreTransactionResponse(decision=decision_message(decision))
+        with self._requests.admitted(context.time_remaining()):
+            one = Request(lambda: _event_of_tenant(request.event, tenant_id))
+            return await self._requests(tenant_id, one, context.time_remaining())
 
     async def ScoreTransactions(  # noqa: N802 - the name is the protocol's
         self, request: fraud_pb2.ScoreTransactionsRequest, context: grpc.aio.ServicerContext
@@ -77,7 +77,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         tenant_id = TenantId(request.tenant_id)
         await self._enter(context, tenant_id, "ScoreTransactions")
         _refuse_batch(request.events)
-        with self._score.admitted(context.time_remaining(), len(request.events)):
+        with self._requests.admitted(context.time_remaining(), len(request.events)):
             return await self._scored(tenant_id, request.events, context)
 
     async def _scored(
@@ -172,9 +172,22 @@ def refusal_message(refused: Problem) -> fraud_pb2.Refusal:
     )
 
 
+def response_of(decision: Decision) -> fraud_pb2.ScoreTransactionResponse:
+    """A decision as `ScoreTransaction` answers it."""
+    response = fraud_pb2.ScoreTransactionResponse(decision=_head_of(decision))
+    _add_parts(response.decision, decision)
+    return response
+
+
 def decision_message(decision: Decision) -> fraud_pb2.Decision:
     """A decision as protobuf."""
-    message = fraud_pb2.Decision(
+    message = _head_of(decision)
+    _add_parts(message, decision)
+    return message
+
+
+def _head_of(decision: Decision) -> fraud_pb2.Decision:
+    return fraud_pb2.Decision(
         tenant_id=decision.tenant_id,
         event_id=decision.event_id,
         transaction_id=decision.transaction_id,
@@ -193,6 +206,9 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
         explanation=fraud_pb2.EXPLANATION_COMPLETE if decision.is_explained else fraud_pb2.EXPLANATION_DEFERRED,
         declines_halted=decision.declines_halted,
     )
+
+
+def _add_parts(message: fraud_pb2.Decision, decision: Decision) -> None:
     # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
     add_reason = message.reasons.add
     for reason, share in decision.reasons:
@@ -208,4 +224,3 @@ def decision_message(decision: Decision) -> fraud_pb2.Decision:
     message.event_time.FromDatetime(decision.event_timestamp)
     message.decided_time.FromDatetime(decision.decided_at)
     message.latency.FromTimedelta(decision.latency)
-    return message

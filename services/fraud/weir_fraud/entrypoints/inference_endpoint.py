@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -11,12 +9,11 @@ from weir_common.direct_endpoint import Answer, DirectRequest
 from weir_common.events import EVENT_REFERENCE
 from weir_common.ids import TenantId
 
-from weir_fraud.domain.decision import Source
+from weir_fraud.domain.decision import Decision
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE, decision_document
 from weir_fraud.entrypoints.http import DECISION_RESPONSE
-from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
-from weir_fraud.protect_together import ProtectTogether
-from weir_fraud.score_transaction import ScoreTransaction
+from weir_fraud.entrypoints.score_requests import Request, ScoreRequests
+from weir_fraud.entrypoints.scoring_request import event_of
 
 PATH: Final = "/api/v2/ml/inference/fraud"
 
@@ -24,18 +21,21 @@ PATH: Final = "/api/v2/ml/inference/fraud"
 class InferenceEndpoint:
     """The handler of a ``DirectEndpoint`` that lets operators in."""
 
-    def __init__(self, score: ScoreTransaction, clock: Callable[[], datetime], protect: ProtectTogether) -> None:
-        self._score = score
-        self._clock = clock
-        self._protect = protect
+    def __init__(self, requests: ScoreRequests[Answer]) -> None:
+        self._requests = requests
 
     async def __call__(self, request: DirectRequest) -> Answer:
-        with self._score.admitted():
-            event, prefix = event_of(request.body)
-            await request.enter(TenantId(event.tenant_id))
-            payment = await payment_to_score(event, prefix, self._clock(), self._protect)
-            decision = await self._score(payment, Source.HTTP)
-            return Answer(200, msgspec.json.encode(decision_document(decision)), {})
+        with self._requests.admitted():
+            # Whose event it is stands in it.
+            read = event_of(request.body)
+            tenant_id = TenantId(read[0].tenant_id)
+            await request.enter(tenant_id)
+            return await self._requests(tenant_id, Request(lambda: read))
+
+
+def answer_of(decision: Decision) -> Answer:
+    """A decision as this endpoint answers it."""
+    return Answer(200, msgspec.json.encode(decision_document(decision)), {})
 
 
 def inference_operation() -> dict[str, Any]:

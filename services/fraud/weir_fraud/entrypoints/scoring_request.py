@@ -16,11 +16,11 @@ from weir_common.events import Event, EventRejected, decode_event, encode_event
 from weir_common.events.transaction_context import CartValue, TransactionContext
 from weir_common.http import decode_body
 from weir_common.ids import TenantId
+from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, InvalidRequest
 
 from weir_fraud.domain.payment import MAX_AMOUNT, Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, is_plausible, payment_of
-from weir_fraud.protect_together import ProtectTogether
 
 FURTHEST_AHEAD: Final = timedelta(days=1)
 """A sender's clock may be wrong, but not by more: a decision about the future is none."""
@@ -57,18 +57,8 @@ def event_of(body: bytes) -> tuple[Event, str]:
         ) from rejected
 
 
-async def payment_to_score(event: Event, prefix: str, now: datetime, protect: ProtectTogether) -> Payment:
-    """The payment of the event as it would stand on the log; `InvalidRequest` as `refuse_what_is_no_payment`.
-
-    `VaultUnavailable` if it cannot be protected now.
-    """
-    refuse_what_is_no_payment(event, prefix, now)
-    (payment,) = await payments_to_score(TenantId(event.tenant_id), [event], now, protect)
-    return payment
-
-
 async def payments_to_score(
-    tenant_id: TenantId, events: Sequence[Event], now: datetime, protect: ProtectTogether
+    tenant_id: TenantId, events: Sequence[Event], now: datetime, protect: ProtectEvents
 ) -> list[Payment]:
     """The payments of a tenant's events as they would stand on the log, in order; the vault is asked once.
 
