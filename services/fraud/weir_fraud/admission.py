@@ -16,8 +16,8 @@ from weir_common.problems import Unavailable
 
 from weir_fraud.settings import ScoringSettings
 
-_HOPE: Final = 0.5
-"""Of a call's time: the rest is for its own work, and for a second half that takes longer than the first."""
+_HOPE: Final = 0.25
+"""Of a call's time. Longer queues would not have more decided; the rest is for its own work, and for when it takes longer than of late."""
 _BUSY: Final = 8
 """With fewer inside, the pace of leaving is the pace of coming and tells nothing of what could be done."""
 _WEIGHT: Final = 0.02
@@ -46,7 +46,7 @@ class Admission:
 
     @contextmanager
     def __call__(self, seconds: float | None, payments: int = 1) -> Iterator[None]:
-        """Be inside. `Unavailable` for one who would wait for most of his `seconds`, or when too many are inside already."""
+        """Be inside. `Unavailable` for one who would wait for a quarter of his `seconds`, or when too many are inside already."""
         limit = self._limits.deadline_seconds if seconds is None else min(seconds, self._limits.deadline_seconds)
         if self._inside >= self._limits.max_waiting or self.expected_wait > _HOPE * limit:
             raise Unavailable("Too many payments wait to be scored.", slug="overloaded")

@@ -20,6 +20,7 @@ from weir_fraud.domain.model import Scored
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment
 from weir_fraud.errors import ExplanationError
+from weir_fraud.let_others import let_others
 from weir_fraud.ports import FeaturesInTime, FeatureStore, HaltsInForce, Model, ModelsInForce, PoliciesInForce
 from weir_fraud.score_shadow import Decided, ScoreShadow
 
@@ -122,7 +123,7 @@ class ScorePayments:
         decisions: list[Decision] = []
         for payment, one in zip(payments, scored, strict=True):
             if len(decisions) % RULES_A_STEP == RULES_A_STEP - 1:
-                await asyncio.sleep(0)
+                await let_others()
             decisions.append(
                 decide(
                     payment,

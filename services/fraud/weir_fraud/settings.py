@@ -23,11 +23,11 @@ class ScoringSettings(Section):
     max_concurrent: int = Field(default=2, ge=1)
     """Pieces of work at once, of one call or of several; each holds a connection to PostgreSQL for a moment. Meanwhile others wait, and are
     then decided on together."""
-    max_together: int = Field(default=32, ge=1)
+    max_together: int = Field(default=16, ge=1)
     """Calls that are decided on together, of one tenant. More would make each of them wait for all the others."""
     max_waiting: int = Field(default=256, ge=0)
     """Payments inside, from before they are read until they are answered; more are refused at once, which is kinder than a late answer. So is
-    one that, as fast as it goes of late, would wait for half of its time."""
+    one that, as fast as it goes of late, would wait for a quarter of its time."""
     max_waiting_explained: int = Field(default=64, ge=0)
     """Other payments inside; while there are more, decisions are made without their explanation, which is filled in later. Of the time that a
     processor works for a decision it is the part that can wait. Below `max_waiting`, or it never happens."""

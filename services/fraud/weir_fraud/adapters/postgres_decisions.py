@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -32,12 +31,13 @@ from weir_fraud.domain.payment import (
     unpack,
 )
 from weir_fraud.errors import DecisionStoreUnavailable
+from weir_fraud.let_others import let_others
 
 SCHEMA: Final = "fraud"
 _PAGE: Final = 200
 _NOBODY: Final = bytes(16)
 """Instead of the digest of an entity that a payment lacks."""
-_ROWS_A_STEP: Final = 10
+_ROWS_A_STEP: Final = 5
 """After so many rows of a batch the others of the loop have their turn."""
 
 _COLUMNS: Final = (
@@ -149,7 +149,7 @@ class PostgresDecisions:
         traceparent = traceparent_of()
         for decision in decisions:
             if len(rows) % _ROWS_A_STEP == _ROWS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await let_others()
             rows.append(_row(decision))
             texts.append(_texts(decision))
             records.append(decision_record(decision, traceparent))

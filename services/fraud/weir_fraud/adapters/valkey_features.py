@@ -32,6 +32,7 @@ from weir_fraud.domain.payment import (
     pack,
 )
 from weir_fraud.errors import FeatureStoreUnavailable
+from weir_fraud.let_others import let_others
 from weir_fraud.ports import Unobserved
 from weir_fraud.read_ahead import read_ahead
 
@@ -51,7 +52,7 @@ _OBSERVED: Final = 20
 """Payments of one call: half a millisecond, in which the server answers nobody else. The calls of a batch go together."""
 _REPLAYED: Final = 200
 """Payments of a replay that are with Valkey at once, and that are made ready meanwhile."""
-_ANSWERS_A_STEP: Final = 20
+_ANSWERS_A_STEP: Final = 16
 """After so many payments of a batch, a millisecond, the others of the loop have their turn."""
 _LABELLED: Final = struct.Struct("<q6s")
 _REACHES: Final = struct.Struct(f"<{len(ENTITIES)}q")
@@ -180,7 +181,7 @@ class ValkeyFeatures:
         answers: list[Snapshot] = []
         for place, own in enumerate(packed):
             if place % _ANSWERS_A_STEP == _ANSWERS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await let_others()
             answers.append(kernel.answer(own, histories[place * width : (place + 1) * width]))
         return answers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -27,6 +26,7 @@ from weir_fraud.entrypoints.scoring_request import (
     payments_to_score,
     refuse_what_is_no_payment,
 )
+from weir_fraud.let_others import let_others
 from weir_fraud.score_transaction import ScoreTransaction
 
 MAX_BATCH: Final = 100
@@ -88,7 +88,7 @@ class FraudServicer(fraud_pb2_grpc.FraudServiceServicer):
         events: list[Event] = []
         for content in contents:
             if len(results) % EVENTS_A_STEP == EVENTS_A_STEP - 1:
-                await asyncio.sleep(0)
+                await let_others()
             try:
                 event, prefix = _event_of_tenant(content, tenant_id)
                 refuse_what_is_no_payment(event, prefix, now)
@@ -156,7 +156,7 @@ async def _in_order(
     whole: list[fraud_pb2.ScoredTransaction] = []
     for result in results:
         if len(whole) % MESSAGES_A_STEP == MESSAGES_A_STEP - 1:
-            await asyncio.sleep(0)
+            await let_others()
         whole.append(fraud_pb2.ScoredTransaction(decision=decision_message(next(left))) if result is None else result)
     return whole
 

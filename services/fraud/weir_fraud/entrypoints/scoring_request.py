@@ -5,7 +5,6 @@ Protected, so that the same payment has the same subject, device and card here a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,6 +20,7 @@ from weir_common.problems import FieldError, InvalidRequest
 
 from weir_fraud.domain.payment import MAX_AMOUNT, Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, is_plausible, payment_of
+from weir_fraud.let_others import let_others
 
 FURTHEST_AHEAD: Final = timedelta(days=1)
 """A sender's clock may be wrong, but not by more: a decision about the future is none."""
@@ -64,11 +64,11 @@ async def payments_to_score(
 
     `VaultUnavailable` if they cannot be protected now.
     """
-    protected = await protect(tenant_id, events)
+    protected = await protect(tenant_id, events, step=let_others)
     payments: list[Payment] = []
     for event in protected:
         if len(payments) % EVENTS_A_STEP == EVENTS_A_STEP - 1:
-            await asyncio.sleep(0)
+            await let_others()
         payments.append(payment_of(_payment_event.decode(encode_event(event)), tenant_id, now))
     return payments
 
