@@ -231,15 +231,15 @@ async def _main(seconds: float, ingest_rate: float, feast: bool) -> bool:
         explained = decided = 0
         vectors: list[list[float | None]] = []
         for rate in RATES:
-            before = cpu_seconds(mesh)["fraud"]
+            before, told = cpu_seconds(mesh)["fraud"], len(bench.told)
             reports = await bench.rounds(f"{rate}/s", DecisionPhase("", seconds, rate))
-            cpu = (cpu_seconds(mesh)["fraud"] - before) / max(1, sum(report.decided for report in reports)) * 1e6
+            cpu = (cpu_seconds(mesh)["fraud"] - before) / max(1, len(bench.told) - told) * 1e6
             for place, name in enumerate(("p50", "p99", "p999")):
                 values = [quantiles(report.latencies)[place] for report in reports]
                 value = median(values)
                 bound = 0.01 if (name, rate) == ("p99", 200) else None
                 measures.append(Measure(f"{name}_at_{rate}", round(value, 5), "s", "reported" if bound is None else f"<= {bound}", bound is None or value <= bound, f"alone, {seconds:g} s, median of {[round(one * 1e3, 1) for one in values]} ms"))  # fmt: skip
-            measures.append(Measure(f"cpu_us_at_{rate}", round(cpu, 0), "us", "reported", True, "of the service's process, a decision; the driver's warm-ups in it"))  # fmt: skip
+            measures.append(Measure(f"cpu_us_at_{rate}", round(cpu, 0), "us", "reported", True, "of the service's process, a decision, those of the warm-ups among them; refused calls are in it"))  # fmt: skip
             failures += sum(sum(report.failures.values()) for report in reports)
             explained += sum(report.explained for report in reports)
             decided += sum(report.decided for report in reports)

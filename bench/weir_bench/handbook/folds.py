@@ -48,7 +48,7 @@ from weir_bench.handbook.published import DAY_SECONDS, Transactions, moved, read
 from weir_bench.load_generator import LoadTenant
 from weir_bench.tenants import make_tenants
 
-TRAINING_DAYS: Final = 28
+TRAINING_DAYS: Final = 56
 FEATURES: Final = (
     "amount*",
     "user_payment_count_*",

@@ -38,7 +38,7 @@ def test_as_many_come_in_as_the_limit_says_and_one_more_when_one_has_left() -> N
     door.come()
 
 
-def test_who_would_wait_for_half_of_his_time_is_told_at_once() -> None:
+def test_who_would_wait_for_a_quarter_of_his_time_is_told_at_once() -> None:
     door = Door(deadline_seconds=1, max_waiting=1000)
     # Nothing is known of how fast they leave: they come in.
     for _ in range(600):
@@ -48,12 +48,25 @@ def test_who_would_wait_for_half_of_his_time_is_told_at_once() -> None:
     assert door.admission.expected_wait == pytest.approx(1.0, rel=0.01)
     with pytest.raises(Unavailable):
         door.come()
-    for _ in range(55):
+    for _ in range(76):
         door.leave(after=0.01)
-    # 45 are inside. One with less time, and one who asks for more than anybody gets.
+    # 24 are inside. One with less time, and one who asks for more than anybody gets.
     with pytest.raises(Unavailable):
-        door.come(seconds=0.8)
+        door.come(seconds=0.9)
     door.come(seconds=60)
+
+
+def test_who_brings_a_batch_may_wait_for_half_of_his_time() -> None:
+    door = Door(deadline_seconds=1, max_waiting=1000)
+    for _ in range(600):
+        door.come()
+    for _ in range(552):
+        door.leave(after=0.01)
+    with pytest.raises(Unavailable):
+        door.come()
+    door.come(payments=100)
+    with pytest.raises(Unavailable):
+        door.come(payments=100)
 
 
 def test_a_quiet_time_says_nothing_of_what_could_be_done() -> None:
@@ -67,12 +80,13 @@ def test_a_quiet_time_says_nothing_of_what_could_be_done() -> None:
         door.come()
 
 
-def test_a_batch_counts_as_its_payments() -> None:
-    door = Door(max_waiting=150)
+def test_a_batch_is_one_call_and_as_much_work_as_its_payments() -> None:
+    door = Door(max_waiting=2)
     door.come(payments=100)
     door.come(payments=100)
     with pytest.raises(Unavailable):
         door.come()
+    assert door.admission.inside == 200
     door.leave(after=1)
     assert door.admission.inside == 100
     door.come()

@@ -18,6 +18,8 @@ from weir_fraud.settings import ScoringSettings
 
 _HOPE: Final = 0.25
 """Of a call's time. Longer queues would not have more decided; the rest is for its own work, and for when it takes longer than of late."""
+_HOPE_OF_BATCH: Final = 0.5
+"""No shopper waits for it, and two others that are inside fill a quarter already."""
 _BUSY: Final = 8
 """With fewer inside, the pace of leaving is the pace of coming and tells nothing of what could be done."""
 _WEIGHT: Final = 0.02
@@ -30,6 +32,7 @@ class Admission:
     def __init__(self, limits: ScoringSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._monotonic = monotonic
+        self._calls = 0
         self._inside = 0
         self._pace = 0.0
         self._left_at: float | None = None
@@ -46,10 +49,12 @@ class Admission:
 
     @contextmanager
     def __call__(self, seconds: float | None, payments: int = 1) -> Iterator[None]:
-        """Be inside. `Unavailable` for one who would wait for a quarter of his `seconds`, or when too many are inside already."""
+        """Be inside. `Unavailable` for one who would wait for a quarter of his `seconds`, with a batch for half, or when too many calls are inside."""
         limit = self._limits.deadline_seconds if seconds is None else min(seconds, self._limits.deadline_seconds)
-        if self._inside >= self._limits.max_waiting or self.expected_wait > _HOPE * limit:
+        hope = _HOPE if payments == 1 else _HOPE_OF_BATCH
+        if self._calls >= self._limits.max_waiting or self.expected_wait > hope * limit:
             raise Unavailable("Too many payments wait to be scored.", slug="overloaded")
+        self._calls += 1
         self._inside += payments
         try:
             yield
@@ -58,6 +63,7 @@ class Admission:
 
     def _left(self, payments: int) -> None:
         busy = self._inside >= _BUSY
+        self._calls -= 1
         self._inside -= payments
         now = self._monotonic()
         if busy and self._left_at is not None:

@@ -20,13 +20,15 @@ class ScoringSettings(Section):
 
     deadline_seconds: float = Field(default=1.0, gt=0)
     """A call that asks for more time than this gets this."""
-    max_concurrent: int = Field(default=2, ge=1)
-    """Pieces of work at once, of one call or of several; each holds a connection to PostgreSQL for a moment. Meanwhile others wait, and are
-    then decided on together."""
+    max_concurrent: int = Field(default=16, ge=1)
+    """Batches, and pieces of work of single requests, at once; each holds a connection to PostgreSQL for a moment."""
+    max_pieces: int = Field(default=2, ge=1)
+    """Pieces of work of single requests at once, each of one or of several. Meanwhile others wait, and are then decided on together. One computes
+    while the other asks PostgreSQL or Valkey; more would make the turns of the event loop longer (ADR 27)."""
     max_together: int = Field(default=16, ge=1)
-    """Calls that are decided on together, of one tenant. More would make each of them wait for all the others."""
+    """Requests in one piece of work, of one tenant. More would make each of them wait for all the others."""
     max_waiting: int = Field(default=256, ge=0)
-    """Payments inside, from before they are read until they are answered; more are refused at once, which is kinder than a late answer. So is
+    """Calls inside, from before they are read until they are answered; more are refused at once, which is kinder than a late answer. So is
     one that, as fast as it goes of late, would wait for a quarter of its time."""
     max_waiting_explained: int = Field(default=64, ge=0)
     """Other payments inside; while there are more, decisions are made without their explanation, which is filled in later. Of the time that a

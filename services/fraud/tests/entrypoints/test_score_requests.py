@@ -106,7 +106,7 @@ def make(model: OnnxModel, catalogue: Catalogue, in_force: ActivePolicies, clock
 
 
 async def test_what_waits_is_decided_together_and_each_gets_its_own(make: Make) -> None:
-    counter = make(max_concurrent=1, max_together=4)
+    counter = make(max_pieces=1, max_together=4)
     ids = [str(uuid.uuid4()) for _ in range(6)]
     # The third is another tenant's, with the event id of the second; the sixth repeats the second.
     asked = [(ids[0], A), (ids[1], A), (ids[1], B), (ids[2], A), (ids[3], A), (ids[1], A), (ids[4], A)]
@@ -120,7 +120,7 @@ async def test_what_waits_is_decided_together_and_each_gets_its_own(make: Make) 
 
 
 async def test_a_refused_request_is_told_why_and_the_others_are_decided(make: Make) -> None:
-    counter = make(max_concurrent=1)
+    counter = make(max_pieces=1)
     contents = [body(), body(), body(event_type="page_view"), b"{", body()]
     made = await counter.answers([asyncio.create_task(counter(content)) for content in contents])
     assert [type(one) for one in made] == [Decision, Decision, InvalidRequest, InvalidRequest, Decision]
@@ -131,7 +131,7 @@ async def test_a_refused_request_is_told_why_and_the_others_are_decided(make: Ma
 
 
 async def test_what_breaks_the_work_of_all_breaks_its_own_only(make: Make) -> None:
-    counter = make(max_concurrent=1)
+    counter = make(max_pieces=1)
     counter.broken = str(uuid.uuid4())
     contents = [body(), body(), body(counter.broken), body()]
     made = await counter.answers([asyncio.create_task(counter(content)) for content in contents])
@@ -139,21 +139,21 @@ async def test_what_breaks_the_work_of_all_breaks_its_own_only(make: Make) -> No
 
 
 async def test_each_has_its_own_deadline(make: Make) -> None:
-    counter = make(max_concurrent=1)
+    counter = make(max_pieces=1)
     calls = [asyncio.create_task(counter(body(), seconds=seconds)) for seconds in (0.02, 5, 0.02, 5)]
     made = await counter.answers(calls)
     assert [type(one) for one in made] == [TimeoutError, Decision, TimeoutError, Decision]
 
 
 async def test_explanations_are_put_off_when_many_are_inside(make: Make) -> None:
-    counter = make(max_concurrent=1, max_together=3, max_waiting_explained=2)
+    counter = make(max_pieces=1, max_together=3, max_waiting_explained=2)
     made = await counter.answers([asyncio.create_task(counter(body())) for _ in range(7)])
     # Six others are inside when the first is decided, three beside the next three, and nobody beside the last.
     assert [one.is_explained for one in made if isinstance(one, Decision)] == [*[False] * 4, *[True] * 3]
 
 
 async def test_who_could_not_be_answered_in_time_does_not_come_in(make: Make) -> None:
-    counter = make(max_concurrent=1, max_waiting=2)
+    counter = make(max_pieces=1, max_waiting=2)
     made = await counter.answers([asyncio.create_task(counter(body())) for _ in range(3)])
     assert [type(one) for one in made] == [Decision, Decision, Unavailable]
     assert isinstance(await counter(body()), Decision)

@@ -73,7 +73,7 @@ class ScoreRequests(Generic[_Answer]):
         self._render = render
         self._limits = limits
         self._together: Together[_Key, Request, _Answer] = Together(
-            self._answers, at_once=limits.max_concurrent, most=limits.max_together
+            self._answers, at_once=limits.max_pieces, most=limits.max_together
         )
 
     def admitted(self, seconds: float | None = None, payments: int = 1) -> AbstractContextManager[None]:
