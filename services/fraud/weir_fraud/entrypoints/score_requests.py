@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from opentelemetry import trace
 from weir_common.events import Event
 from weir_common.ids import TenantId
 from weir_common.privacy.protect_events import ProtectEvents
@@ -119,6 +120,9 @@ class ScoreRequests(Generic[_Answer]):
         )
         if len(requests) > 1:
             self._metrics.together(len(requests))
+        elif decisions:
+            # Its own: one whose trace is recorded goes alone.
+            trace.get_current_span().set_attribute("weir.fraud.outcome", decisions[0].outcome.value)
         made = iter(decisions)
         answers: list[_Answer | Exception] = []
         for one in read:
