@@ -17,7 +17,7 @@ from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.policy import Entity, EntityKind, Entry, Policy, entities_of
 from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.policy_documents import policy_document
-from weir_fraud.entrypoints.scoring_request import event_of, payment_to_score
+from weir_fraud.entrypoints.scoring_request import event_of, payments_to_score
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.read_policy import read_policy
 
@@ -53,8 +53,9 @@ async def paid(vault: OpenVault, calendar: Calendar, **user: Any) -> Payment:
     body = copy.deepcopy(EVENT_EXAMPLE)
     body["event"]["event_metadata"]["timestamp"] = calendar.now.isoformat()
     body["event"]["event_data"]["user_context"] |= user
-    event, prefix = event_of(msgspec.json.encode(body))
-    return await payment_to_score(event, prefix, calendar.now, vault.protect)
+    event, _ = event_of(msgspec.json.encode(body))
+    (made,) = await payments_to_score(TENANT, [event], calendar.now, vault.protect)
+    return made
 
 
 async def protect(
