@@ -90,3 +90,18 @@ def test_a_batch_is_one_call_and_as_much_work_as_its_payments() -> None:
     door.leave(after=1)
     assert door.admission.inside == 100
     door.come()
+
+
+def test_how_fast_they_left_is_forgotten_when_the_busy_time_is_over() -> None:
+    door = Door(deadline_seconds=1, max_waiting=1000)
+    for _ in range(100):
+        door.come()
+    for _ in range(80):
+        door.leave(after=1)
+    with pytest.raises(Unavailable):
+        door.come()
+    for _ in range(13):
+        door.leave(after=0.001)
+    assert door.admission.expected_wait == 0
+    for _ in range(100):
+        door.come()

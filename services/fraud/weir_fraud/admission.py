@@ -70,3 +70,6 @@ class Admission:
             share = min(1.0, _WEIGHT * payments)
             self._pace += share * ((now - self._left_at) / payments - self._pace)
         self._left_at = now if busy else None
+        if self._inside < _BUSY:
+            # The next busy time may have another reason: after one in which PostgreSQL stood still, a moment without Valkey is no overload.
+            self._pace = 0.0
