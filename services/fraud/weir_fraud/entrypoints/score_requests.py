@@ -1,8 +1,8 @@
 """Requests of single payments, from their bytes to their answers: what comes while others are at work is read, decided and answered together.
 
 Only the credential is looked at as soon as a request comes. All else is done by the few pieces of work that run at once, so that a turn of
-the event loop stays short however many wait: with grpc.aio a request is taken from the connection once in two turns, and those that are
-not taken wait where nobody counts them.
+the event loop stays short however many wait: grpc.aio takes one request from its connections in a turn at most, and those that are not
+taken wait where nobody counts them.
 """
 
 from __future__ import annotations
