@@ -42,9 +42,11 @@ class CannotStart(Exception):
 class Precedence(IntEnum):
     """Who gets the processor when it is short (ADR 17), as a niceness: ten steps are a ninth of the weight."""
 
-    SOMEBODY = 0
-    """What a shopper or a shop's machine waits for: gateway, ingest, fraud, the credential check, the log and the stores."""
-    NOBODY = 10
+    SHOPPER = 0
+    """What a shopper waits for, on the page: the gateway, the credential check, fraud, and the stores that they ask."""
+    MACHINE = 10
+    """What a shop's machine waits for: ingest and the log."""
+    NOBODY = 19
     """What nobody waits for."""
 
 
@@ -59,7 +61,7 @@ class Launch:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
-    precedence: Precedence = Precedence.SOMEBODY
+    precedence: Precedence = Precedence.SHOPPER
 
 
 class Component(ABC):

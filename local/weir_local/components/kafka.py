@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 from weir_common.kafka.closing import close_client
 
-from weir_local.component import CannotStart, Component, Launch, NotReady, Report
+from weir_local.component import CannotStart, Component, Launch, NotReady, Precedence, Report
 from weir_local.environment import link_of
 from weir_local.jars import cached_jars
 from weir_local.mesh import Mesh
@@ -82,6 +82,7 @@ class Kafka(Component):
                 f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
                 *("-cp", f"{jars}/*", "kafka.Kafka", str(folder / "server.properties")),
             ),
+            precedence=Precedence.MACHINE,
         )
 
     async def ready(self, mesh: Mesh) -> None:

@@ -17,12 +17,12 @@ from weir_local.mesh import Mesh, python
 
 TRAINING_SECONDS = 300
 PRECEDENCE = {
+    "ingest": Precedence.MACHINE,
     "anomaly": Precedence.NOBODY,
     "analytics": Precedence.NOBODY,
     "compliance": Precedence.NOBODY,
 }
-"""tenant-admin comes first, too: it answers the gateway's credential check."""
-"""Nobody waits for their answer to a single event; tenant-admin answers the gateway's credential check."""
+"""Of the others a shopper waits: tenant-admin answers the gateway's credential check."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class WeirService(Component):
         return Launch(
             (python(), "-m", package_of(self.name)),
             environment_of(mesh, self.name),
-            precedence=PRECEDENCE.get(self.name, Precedence.SOMEBODY),
+            precedence=PRECEDENCE.get(self.name, Precedence.SHOPPER),
         )
 
     async def ready(self, mesh: Mesh) -> None:

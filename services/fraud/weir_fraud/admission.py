@@ -7,6 +7,7 @@ insight, Nichols and Jacobson, ACM Queue 2012: it is the time in the queue that 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ class Admission:
         self._inside = 0
         self._pace = 0.0
         self._left_at: float | None = None
+        self._empty = asyncio.Event()
+        """Set for an instant whenever the last one leaves."""
 
     @property
     def inside(self) -> int:
@@ -46,6 +49,11 @@ class Admission:
     def expected_wait(self) -> float:
         """Seconds until one who came now would be answered, if it goes on as of late."""
         return self._inside * self._pace
+
+    async def until_empty(self) -> None:
+        """Until nobody is inside; at once if nobody is."""
+        while self._inside:
+            await self._empty.wait()
 
     @contextmanager
     def __call__(self, seconds: float | None, payments: int = 1) -> Iterator[None]:
@@ -65,6 +73,9 @@ class Admission:
         busy = self._inside >= _BUSY
         self._calls -= 1
         self._inside -= payments
+        if not self._inside:
+            self._empty.set()
+            self._empty.clear()
         now = self._monotonic()
         if busy and self._left_at is not None:
             share = min(1.0, _WEIGHT * payments)

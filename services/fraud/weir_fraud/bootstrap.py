@@ -85,6 +85,7 @@ from weir_fraud.errors import FeatureStoreUnavailable, ModelFilesUnavailable, Mo
 from weir_fraud.explain_later import ExplainLater
 from weir_fraud.find_counterfactual import FindCounterfactual
 from weir_fraud.forget_imports import ForgetImports
+from weir_fraud.give_way import GiveWay
 from weir_fraud.label_later import LabelLater
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.lift_halt import LiftHalt
@@ -217,6 +218,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
 
         score_transaction = ScoreTransaction(score_payments, decisions, metrics, settings.scoring)
         admission = Admission(settings.scoring)
+        give_way = GiveWay(admission)
 
         of_all = (score_transaction, vault.protect, admission, now, metrics, settings.scoring)
         by_grpc = ScoreRequests(*of_all, Source.GRPC, response_of)
@@ -232,7 +234,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             service=SERVICE,
             name="score",
             topics=[EVENTS],
-            handler=ScoreEvents(score_payments, past, metrics),
+            handler=ScoreEvents(score_payments, past, metrics, give_way),
             pool=pool,
             schema=SCHEMA,
             kafka=settings.kafka,
@@ -243,6 +245,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             max_wait_seconds=settings.stream.max_wait_seconds,
             fetch_min_bytes=settings.stream.fetch_min_bytes,
             wake_outbox=relay.wake,
+            step=give_way.step,
         )
         labels_consumer = Consumer(
             service=SERVICE,

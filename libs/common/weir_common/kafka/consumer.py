@@ -73,6 +73,10 @@ _QUARANTINE_SHARE = 0.05
 _QUARANTINE_FLOOR = 20
 
 
+async def _no_step() -> None:
+    """Nobody on this loop waits for an answer."""
+
+
 class Transaction:
     """The running transaction of a micro-batch."""
 
@@ -172,7 +176,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         on_assigned: Callable[[], None] | None = None,
         wake_outbox: Callable[[], None] | None = None,
         group: str | None = None,
+        step: Callable[[], Awaitable[None]] = _no_step,
     ) -> None:
+        """``step`` is awaited between pieces of a batch's work, for services on whose loop somebody waits for an answer."""
+        self._step = step
         self.service = service
         self.name = name
         self._topics = tuple(topics)
@@ -349,6 +356,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 records = [record for record in records if record.offset >= owned.position]
                 if records:
                     batch[where] = records
+                await self._step()
             if not batch:
                 return
             quarantined: set[tuple[str, int, int]] = set()
@@ -406,6 +414,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         cpu = time.thread_time()
         began = time.perf_counter()
         fresh, ids, duplicates = self._without_repeats(batch, quarantined)
+        await self._step()
         with _batch_spans(self._group, fresh) as traceparents, statement_spans_if_sampled():
             async with self._pool.acquire(timeout=5) as connection:
                 async with connection.transaction():
@@ -415,6 +424,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     todo = [record for record in fresh if TopicPartition(record.topic, record.partition) in pending]
                     if todo:
                         await self._handler.apply(todo, transaction)
+                        await self._step()
                     entry = self._ledger_entry(batch, pending, todo, duplicates, quarantined)
                     outgoing = [*transaction._outbox, *([entry] if entry is not None else [])]
                     await self._store(connection, outgoing, batch, pending, ids)

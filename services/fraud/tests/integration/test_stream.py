@@ -31,6 +31,7 @@ from weir_fraud.adapters.postgres_decisions import SCHEMA, PostgresDecisions
 from weir_fraud.adapters.postgres_policies import PostgresPolicies
 from weir_fraud.adapters.postgres_waiting_labels import PostgresWaitingLabels
 from weir_fraud.adapters.valkey_features import ValkeyFeatures
+from weir_fraud.admission import Admission
 from weir_fraud.decision_metrics import DecisionMetrics
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.decision import Source
@@ -40,6 +41,7 @@ from weir_fraud.entrypoints.documents import EVENT_EXAMPLE
 from weir_fraud.entrypoints.events_consumer import ScoreEvents
 from weir_fraud.entrypoints.labels_consumer import ApplyLabels
 from weir_fraud.entrypoints.scoring_request import event_of, payments_to_score, refuse_what_is_no_payment
+from weir_fraud.give_way import GiveWay
 from weir_fraud.label_later import LabelLater
 from weir_fraud.label_metrics import LabelMetrics
 from weir_fraud.score_payments import ScorePayments
@@ -150,7 +152,7 @@ async def consuming(
             service="fraud",
             name=name,
             topics=[topic],
-            handler=ScoreEvents(score, past, DecisionMetrics()),
+            handler=ScoreEvents(score, past, DecisionMetrics(), GiveWay(Admission(ScoringSettings()))),
             pool=pool,
             schema=SCHEMA,
             kafka=mesh_settings.kafka,

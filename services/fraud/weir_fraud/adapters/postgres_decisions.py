@@ -311,10 +311,17 @@ async def decided_before(
 
 async def record_decisions(connection: Connection, decisions: Sequence[Decision]) -> set[tuple[TenantId, EventId]]:
     """Store decisions, of any tenants; gives the events whose decision is ours. The transaction is switched to one of the tenants."""
+    given: list[tuple[Any, ...]] = []
+    texts: list[tuple[str, str]] = []
+    for decision in decisions:
+        if len(given) % _ROWS_A_STEP == _ROWS_A_STEP - 1:
+            await let_others()
+        given.append(_row(decision))
+        texts.append(_texts(decision))
     rows = await connection.fetch(
         f"SELECT tenant_id, event_id FROM fraud.record_decisions({_ROWS})",  # noqa: S608 - constants
-        [_row(decision) for decision in decisions],
-        *_columns([_texts(decision) for decision in decisions]),
+        given,
+        *_columns(texts),
     )
     return {(TenantId(row["tenant_id"]), EventId(str(row["event_id"]))) for row in rows}
 

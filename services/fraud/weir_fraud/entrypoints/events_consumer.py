@@ -26,9 +26,14 @@ from weir_fraud.domain.decision import Source
 from weir_fraud.domain.label import Label
 from weir_fraud.domain.payment import Payment
 from weir_fraud.domain.payment_event import EVENT_TYPE, PAYMENT_SUBTYPES, PaymentEvent, payment_of
+from weir_fraud.give_way import GiveWay
 from weir_fraud.known_labels import known_labels
+from weir_fraud.let_others import let_others, that_wait
 from weir_fraud.ports import FeatureStore
 from weir_fraud.score_payments import ScorePayments
+
+PAYMENTS_A_STEP: Final = 10
+"""After so many payments, half a millisecond, the others of the loop have their turn."""
 
 _TYPE = EVENT_TYPE.encode()
 _SUBTYPES = frozenset(subtype.encode() for subtype in PAYMENT_SUBTYPES)
@@ -38,8 +43,9 @@ _RETENTION: Final = timedelta(seconds=RETENTION_SECONDS)
 class ScoreEvents:
     """The handler of the consumer `score`."""
 
-    def __init__(self, score: ScorePayments, past: FeatureStore, metrics: DecisionMetrics) -> None:
+    def __init__(self, score: ScorePayments, past: FeatureStore, metrics: DecisionMetrics, give_way: GiveWay) -> None:
         """``past`` takes the payments that are only history; it need not answer anything about them."""
+        self._give_way = give_way
         self._score = score
         self._past = past
         self._metrics = metrics
@@ -47,6 +53,10 @@ class ScoreEvents:
 
     async def apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
         """The headers tell payments from the other nine tenths of the log, which are not decoded."""
+        with that_wait(self._give_way.step):
+            await self._apply(batch, transaction)
+
+    async def _apply(self, batch: Sequence[Record], transaction: Transaction) -> None:
         started = time.perf_counter()
         records: dict[tuple[TenantId, EventId], Record] = {}
         payments: dict[tuple[TenantId, EventId], Payment] = {}
@@ -56,6 +66,8 @@ class ScoreEvents:
                 or record.headers.get(EVENT_SUBTYPE_HEADER) not in _SUBTYPES
             ):
                 continue
+            if len(payments) % PAYMENTS_A_STEP == PAYMENTS_A_STEP - 1:
+                await let_others()
             payment = self._payment(record)
             records[(payment.tenant_id, payment.event_id)] = record
             payments[(payment.tenant_id, payment.event_id)] = payment
@@ -67,13 +79,18 @@ class ScoreEvents:
             self._metrics.remembered(len(history))
         if not payments:
             return
+        await let_others()
         known = await decided_before(transaction.connection, list(payments))
         undecided = [payment for event, payment in payments.items() if event not in known]
+        await let_others()
         decisions = await self._score(undecided, Source.STREAM)
+        await let_others()
         # One that the API made in this very moment stands: ours is then not stored and not announced.
         first = await record_decisions(transaction.connection, decisions) if decisions else set()
         made = [decision for decision in decisions if (decision.tenant_id, decision.event_id) in first]
-        for decision in made:
+        for place, decision in enumerate(made):
+            if place % PAYMENTS_A_STEP == PAYMENTS_A_STEP - 1:
+                await let_others()
             record = records[(decision.tenant_id, decision.event_id)]
             transaction.outbox(decision_record(decision, transaction.traceparent_of(record)))
         seconds = time.perf_counter() - started
