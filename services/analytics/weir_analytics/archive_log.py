@@ -124,8 +124,8 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             client_id=f"{self._group}-{os.uname().nodename}-{os.getpid()}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            # Nobody waits for the archive: few large fetches cost less than many small ones.
-            fetch_min_bytes=262_144,
+            # Nobody waits for the archive: few large fetches cost less than many small ones. A second of 500 full-size events.
+            fetch_min_bytes=2 * 1_048_576,
             fetch_max_wait_ms=1_000,
             max_partition_fetch_bytes=2 * 1_048_576,
             fetch_max_bytes=16 * 1_048_576,

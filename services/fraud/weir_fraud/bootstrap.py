@@ -256,6 +256,8 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
+            max_wait_seconds=0.5,
+            fetch_min_bytes=65_536,
             # Two labels of one payment carry the same event id; one that comes again changes nothing.
             deduplicate=False,
         )

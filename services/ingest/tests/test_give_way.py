@@ -126,3 +126,30 @@ async def test_a_cancelled_batch_is_waited_for_by_nobody() -> None:
     quiet.cancel()
     await asyncio.wait_for(loud, 0.1)
     assert done == [0]
+
+
+async def _turns_of_others(way: Way, steps: int) -> int:
+    """How often another task of the loop had its turn while so many steps were made."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(steps):
+        await way.step()
+    task.cancel()
+    return turns
+
+
+async def test_alone_it_lets_the_loop_go_on_each_eighth_step_and_in_company_each() -> None:
+    street = Street()
+    alone = street.ways.of(LOUD, 2)
+    assert await _turns_of_others(alone, 32) == 4
+    street.ways.of(QUIET, 2)
+    assert await _turns_of_others(alone, 32) == 32
+    street.now += 60
+    assert await _turns_of_others(alone, 32) == 4

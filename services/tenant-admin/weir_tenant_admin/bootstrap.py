@@ -188,6 +188,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             kafka=settings.kafka,
             publisher=publisher,
             max_wait_seconds=0.5,
+            fetch_min_bytes=65_536,
         )
         readiness.add("request counts", requests.health)
         ledger = Consumer(

@@ -27,7 +27,7 @@ from weir_common.privacy.ports import Subject, SubjectRecord, VaultRecords
 from weir_common.privacy.recently_used import RecentlyUsed
 from weir_common.privacy.subject_cipher import SubjectCipher
 from weir_common.privacy.tenant_keys import TenantKeys
-from weir_common.privacy.wrapping_key import KEY_BYTES, WrappingKey
+from weir_common.privacy.wrapping_key import KEY_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -178,11 +178,14 @@ class Vault:
         found: dict[bytes, Subject] = {}
         waiting = indexes
         for _ in range(_ATTEMPTS):
-            records = await (self._added(tenant_id, waiting) if make else self._records.subjects(tenant_id, waiting))
+            if make:
+                records, ours = await self._added(tenant_id, waiting)
+            else:
+                records, ours = await self._records.subjects(tenant_id, waiting), {}
             readable = 0
             for record in records:
                 # One whose key is destroyed was re-wrapped since it was read: next time it is the newer one.
-                if (subject := await self._unwrapped(tenant_id, record)) is not None:
+                if (subject := await self._opened(tenant_id, record, ours)) is not None:
                     found[record.blind_index] = subject
                     readable += 1
             waiting = [index for index in waiting if index not in found]
@@ -191,13 +194,26 @@ class Vault:
         # Erased or re-wrapped each time at the very moment at which it was read.
         raise VaultUnavailable(f"{len(waiting)} subjects could not be read in {_ATTEMPTS} attempts")
 
-    async def _added(self, tenant_id: TenantId, indexes: list[bytes]) -> Sequence[SubjectRecord]:
+    async def _added(
+        self, tenant_id: TenantId, indexes: list[bytes]
+    ) -> tuple[Sequence[SubjectRecord], Mapping[bytes, bytes]]:
+        """Of each index its record, and the keys of those that were offered now, by what wraps them."""
         epoch, kek = await self._keys.current(tenant_id)
         # Sorted, so that two instances with the same newcomers never wait for each other in a ring.
-        drafts = [_draft(index, epoch, kek) for index in sorted(indexes)]
-        return await self._records.add_subjects(tenant_id, drafts)
+        drafts = {
+            index: (unpacked_subject(os.urandom(SUBJECT_BYTES)), os.urandom(KEY_BYTES)) for index in sorted(indexes)
+        }
+        records = [
+            SubjectRecord(index, subject_id, epoch, kek.wrap(key)) for index, (subject_id, key) in drafts.items()
+        ]
+        ours = {record.wrapped_key: drafts[record.blind_index][1] for record in records}
+        return await self._records.add_subjects(tenant_id, records), ours
 
-    async def _unwrapped(self, tenant_id: TenantId, record: SubjectRecord) -> Subject | None:
+    async def _opened(self, tenant_id: TenantId, record: SubjectRecord, ours: Mapping[bytes, bytes]) -> Subject | None:
+        """None if its key cannot be read. ``ours``: keys that are known already, since they were made here, just now."""
+        key = ours.get(record.wrapped_key)
+        if key is not None:
+            return Subject(record.subject_id, SubjectCipher(key))
         try:
             kek = await self._keys.kek(tenant_id, record.epoch)
         except KeyDestroyed:
@@ -223,7 +239,3 @@ def packed_subject(subject_id: SubjectId) -> bytes:
 def unpacked_subject(packed: bytes) -> SubjectId:
     """The inverse of `packed_subject`."""
     return SubjectId(SUBJECT_PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode())
-
-
-def _draft(index: bytes, epoch: int, kek: WrappingKey) -> SubjectRecord:
-    return SubjectRecord(index, unpacked_subject(os.urandom(SUBJECT_BYTES)), epoch, kek.wrap(os.urandom(KEY_BYTES)))
