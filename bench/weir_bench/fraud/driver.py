@@ -112,7 +112,8 @@ class _Phase:
             for decision in decisions:
                 told[decision.event_id] = decision.score
                 explained += _adds_up(decision)
-                if len(vectors) < VECTORS_KEPT:
+                # Of a decision whose explanation was put off the answer says no features.
+                if len(vectors) < VECTORS_KEPT and decision.contributions:
                     vectors.append([part.value if part.HasField("value") else None for part in decision.contributions])
         return Report(
             self._phase.name,
