@@ -132,6 +132,12 @@ def train(
     ] = None,
     positive_weight: Annotated[float, typer.Option(min=0.01, help="Of a fraud against an honest payment.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same archive and seed give the same bytes.")] = 20260105,
+    boosters: Annotated[
+        int,
+        typer.Option(
+            min=1, max=20, help="The mean of so many, with seeds of their own: less chance, dearer explanations."
+        ),
+    ] = 1,
     refit: Annotated[
         bool, typer.Option(help="Grow it once more from all days, those that validate and test, too.")
     ] = True,
@@ -167,6 +173,7 @@ def train(
             label_delay_days=label_delay_days,
             positive_weight=positive_weight,
             seed=seed,
+            boosters=boosters,
             refit=refit,
         )
     except ValueError as error:

@@ -96,3 +96,16 @@ def test_nothing_younger_than_the_label_delay_is_learnt_from() -> None:
     assert recipe.since == START + timedelta(days=65)
     assert recipe.test_since == START + timedelta(days=86)
     assert recipe.validation_since == START + timedelta(days=79)
+
+
+def test_the_mean_of_three_has_three_times_the_trees_and_is_as_good(
+    catalogue: Catalogue, small: Catalogue, rows: Rows
+) -> None:
+    recipe = msgspec.structs.replace(RECIPE, boosters=3)
+    files = dict(train_from_rows(rows, small, recipe, {"data": "test"}, quiet))
+    assert files == dict(train_from_rows(rows, small, recipe, {"data": "test"}, quiet))
+    card = card_of(files)
+    assert files["model.txt"].decode().count("Tree=") == 3 * card.training["trees"]
+    assert card.metrics["test"]["auc_roc"] > 0.9
+    assert card.metrics["onnx_difference_max"] <= 1e-6
+    assert open_model(files, catalogue).card == card

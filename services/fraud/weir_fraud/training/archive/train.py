@@ -15,6 +15,7 @@ from weir_fraud.domain.catalogue import Catalogue, catalogue_of
 from weir_fraud.domain.fingerprint import features_fingerprint
 from weir_fraud.domain.model import ModelCard
 from weir_fraud.errors import ModelRefused
+from weir_fraud.training.archive.averaged import averaged
 from weir_fraud.training.archive.calibration import calibrated, calibration_error, platt
 from weir_fraud.training.archive.intervals import INTERVALS, figures
 from weir_fraud.training.archive.recipe import Recipe
@@ -53,11 +54,11 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     rows, fit_rows, validation, test = (part.only(telling) for part in (rows, fit_rows, validation, test))
     say(f"{len(telling)} of {len(catalogue.names())} features differ between payments")
 
-    measured = _fit(fit_rows, catalogue, recipe, validation)
-    trees = measured.best_iteration
-    say(f"{trees} trees: the average precision of the validation days is highest there")
-    line = platt(_margins(measured, validation), validation.y)
-    raw = _cut(measured, trees)
+    fitted = [_fit(fit_rows, catalogue, recipe, validation, seed) for seed in recipe.seeds]
+    trees = round(float(np.mean([booster.best_iteration for booster in fitted])))
+    say(f"{trees} trees{' each' * (len(fitted) > 1)}: the average precision of the validation days is highest there")
+    raw = averaged([_cut(booster, min(trees, booster.num_trees())) for booster in fitted])
+    line = platt(_margins(raw, validation), validation.y)
     measured = calibrated(raw, line)
     thresholds = thresholds_for(
         validation.y,
@@ -70,7 +71,8 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     say(f"AUC {result['auc_roc']:.3f}, average precision {result['average_precision']:.3f} on the test days")
 
     if recipe.refit:
-        served = calibrated(_grow(rows.between(recipe.since, recipe.until), catalogue, recipe, trees), line)
+        whole = rows.between(recipe.since, recipe.until)
+        served = calibrated(averaged([_grow(whole, catalogue, recipe, trees, seed) for seed in recipe.seeds]), line)
         say("grown once more from all days")
     else:
         served = measured
@@ -123,11 +125,11 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     return {**files, CARD: msgspec.json.format(msgspec.json.encode(card), indent=2)}
 
 
-def _fit(part: Rows, catalogue: Catalogue, recipe: Recipe, validation: Rows) -> lightgbm.Booster:
+def _fit(part: Rows, catalogue: Catalogue, recipe: Recipe, validation: Rows, seed: int) -> lightgbm.Booster:
     """Until the validation days get no better."""
     learnt = lightgbm.Dataset(part.x, part.y, feature_name=list(part.names))
     return lightgbm.train(
-        recipe.parameters(_monotone(part, catalogue)),
+        recipe.parameters(_monotone(part, catalogue), seed),
         learnt,
         num_boost_round=recipe.most_trees,
         valid_sets=[lightgbm.Dataset(validation.x, validation.y, reference=learnt)],
@@ -135,9 +137,9 @@ def _fit(part: Rows, catalogue: Catalogue, recipe: Recipe, validation: Rows) -> 
     )
 
 
-def _grow(part: Rows, catalogue: Catalogue, recipe: Recipe, trees: int) -> lightgbm.Booster:
+def _grow(part: Rows, catalogue: Catalogue, recipe: Recipe, trees: int, seed: int) -> lightgbm.Booster:
     learnt = lightgbm.Dataset(part.x, part.y, feature_name=list(part.names))
-    return lightgbm.train(recipe.parameters(_monotone(part, catalogue)), learnt, num_boost_round=trees)
+    return lightgbm.train(recipe.parameters(_monotone(part, catalogue), seed), learnt, num_boost_round=trees)
 
 
 def _monotone(part: Rows, catalogue: Catalogue) -> list[int]:
