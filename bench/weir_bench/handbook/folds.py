@@ -49,7 +49,7 @@ from weir_bench.load_generator import LoadTenant
 from weir_bench.tenants import make_tenants
 
 TRAINING_DAYS: Final = 56
-BOOSTERS: Final = 5
+BOOSTERS: Final = 3
 FEATURES: Final = (
     "amount*",
     "user_payment_count_*",

@@ -17,7 +17,7 @@ from weir_fraud.domain.payment import microseconds
 from weir_fraud.errors import ModelRefused
 from weir_fraud.training.archive.recipe import Recipe
 from weir_fraud.training.archive.rows import Rows, archived_rows
-from weir_fraud.training.archive.train import train_from_rows
+from weir_fraud.training.archive.train import _enough, train_from_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RECIPE = Recipe(as_of=START + timedelta(days=60), days=42, validation_days=10, test_days=10, most_trees=60, patience=15)
@@ -109,3 +109,8 @@ def test_the_mean_of_three_has_three_times_the_trees_and_is_as_good(
     assert card.metrics["test"]["auc_roc"] > 0.9
     assert card.metrics["onnx_difference_max"] <= 1e-6
     assert open_model(files, catalogue).card == card
+
+
+@pytest.mark.parametrize(("share", "trees"), [(1.0, 4), (0.99, 3), (0.9, 2), (0.5, 1)])
+def test_the_fewest_trees_that_reach_the_share_are_taken(share: float, trees: int) -> None:
+    assert _enough([0.5, 0.75, 0.795, 0.8, 0.79], share) == trees

@@ -55,9 +55,9 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     say(f"{len(telling)} of {len(catalogue.names())} features differ between payments")
 
     fitted = [_fit(fit_rows, catalogue, recipe, validation, seed) for seed in recipe.seeds]
-    trees = round(float(np.mean([booster.best_iteration for booster in fitted])))
-    say(f"{trees} trees{' each' * (len(fitted) > 1)}: the average precision of the validation days is highest there")
-    raw = averaged([_cut(booster, min(trees, booster.num_trees())) for booster in fitted])
+    trees = round(float(np.mean([_enough(curve, recipe.enough) for _, curve in fitted])))
+    say(f"{trees} trees{' each' * (len(fitted) > 1)}: {recipe.enough:.3g} of the best average precision of the validation days")
+    raw = averaged([_cut(booster, trees) for booster, _ in fitted])
     line = platt(_margins(raw, validation), validation.y)
     measured = calibrated(raw, line)
     thresholds = thresholds_for(
@@ -125,16 +125,26 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     return {**files, CARD: msgspec.json.format(msgspec.json.encode(card), indent=2)}
 
 
-def _fit(part: Rows, catalogue: Catalogue, recipe: Recipe, validation: Rows, seed: int) -> lightgbm.Booster:
-    """Until the validation days get no better."""
+def _fit(
+    part: Rows, catalogue: Catalogue, recipe: Recipe, validation: Rows, seed: int
+) -> tuple[lightgbm.Booster, list[float]]:
+    """Until the validation days get no better; and their average precision after each tree."""
     learnt = lightgbm.Dataset(part.x, part.y, feature_name=list(part.names))
-    return lightgbm.train(
+    told: dict[str, dict[str, list[float]]] = {}
+    booster = lightgbm.train(
         recipe.parameters(_monotone(part, catalogue), seed),
         learnt,
         num_boost_round=recipe.most_trees,
         valid_sets=[lightgbm.Dataset(validation.x, validation.y, reference=learnt)],
-        callbacks=[lightgbm.early_stopping(recipe.patience, verbose=False)],
+        callbacks=[lightgbm.early_stopping(recipe.patience, verbose=False), lightgbm.record_evaluation(told)],
     )
+    (metrics,) = told.values()
+    return booster, metrics["average_precision"]
+
+
+def _enough(curve: list[float], share: float) -> int:
+    """The fewest trees with that share of the best."""
+    return next(number for number, reached in enumerate(curve, start=1) if reached >= share * max(curve))
 
 
 def _grow(part: Rows, catalogue: Catalogue, recipe: Recipe, trees: int, seed: int) -> lightgbm.Booster:
