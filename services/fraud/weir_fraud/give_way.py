@@ -2,7 +2,7 @@
 
 Both are on one loop. A batch of the stream is as much work as a dozen calls, in steps; a call that came meanwhile had a step of the stream before each of its
 own. So the stream waits between its steps while calls are inside, but not for ever: it may wait for a share of the time, else it would not come
-on while there is always somebody.
+on while there is always somebody. And a call may wait for it in turn: for the commit of a decision on the same payment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weir_common.telemetry import meter
 from weir_fraud.admission import Admission
 
 SHARE: Final = 0.3
-"""Of the time that the stream waits, at most."""
+"""Of all time; the stream waits no larger one."""
 MOST_SECONDS: Final = 0.1
 """That it waits without a break; what it did not wait is saved up to so much."""
 
