@@ -57,7 +57,7 @@ def train_from_rows(rows: Rows, catalogue: Catalogue, recipe: Recipe, data: Mapp
     fitted = [_fit(fit_rows, catalogue, recipe, validation, seed) for seed in recipe.seeds]
     trees = round(float(np.mean([_enough(curve, recipe.enough) for _, curve in fitted])))
     say(
-        f"{trees} trees{' each' * (len(fitted) > 1)}: {recipe.enough:.3g} of the best average precision of the validation days"
+        f"{trees} trees{' each' * (len(fitted) > 1)}: {recipe.enough:.4g} of the best average precision of the validation days"
     )
     raw = averaged([_cut(booster, trees) for booster, _ in fitted])
     line = platt(_margins(raw, validation), validation.y)
