@@ -7,7 +7,7 @@ session, so that a pooled connection cannot carry one tenant into the next reque
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -20,17 +20,34 @@ from weir_common.settings import PostgresSettings
 Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
 """A connection, straight or lent by a pool."""
 
+_IDLE_SECONDS = 300.0
+"""A connection that nobody asked for so long is closed."""
+
 
 @asynccontextmanager
-async def postgres_pool(settings: PostgresSettings, application: str) -> AsyncIterator[asyncpg.Pool]:
-    """A pool of the application role. Every statement, every acquire and the close have a deadline."""
+async def postgres_pool(
+    settings: PostgresSettings, application: str, types: Sequence[str] = ()
+) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of the application role. Every statement, every acquire and the close have a deadline.
+
+    ``types``: composite types of the service, which each new connection looks up before it is lent. Left to the first statement that has
+    one, it is tens of milliseconds of whoever waits for that.
+    """
     timeout = settings.statement_timeout_seconds
+
+    async def know_types(connection: Connection) -> None:
+        if types:
+            await connection.fetchrow(f"SELECT {', '.join(f'NULL::{name}, NULL::{name}[]' for name in types)}")
+
     pool = await asyncpg.create_pool(
         settings.dsn.get_secret_value(),
         min_size=settings.min_size,
         max_size=settings.max_size,
         timeout=settings.connect_timeout_seconds,
         command_timeout=timeout,
+        # A pool that is to be whole from the start stays whole: after five quiet minutes the next caller would wait for new connections.
+        max_inactive_connection_lifetime=0.0 if settings.min_size == settings.max_size else _IDLE_SECONDS,
+        init=know_types,
         reset=_nothing_to_reset,
         server_settings={
             "application_name": application,

@@ -147,7 +147,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
-            max_wait_seconds=0.5,
+            max_wait_seconds=1.0,
             wake_outbox=outbox.wake,
         )
         readiness = Readiness()

@@ -96,6 +96,7 @@ from weir_fraud.model_metrics import ModelMetrics
 from weir_fraud.observe_later import ObserveLater
 from weir_fraud.protect_lists import ProtectLists
 from weir_fraud.record_labels import RecordLabels
+from weir_fraud.rehearse import rehearsal
 from weir_fraud.score_payments import ScorePayments, WithoutFeatures
 from weir_fraud.score_shadow import ScoreShadow
 from weir_fraud.score_transaction import ScoreTransaction
@@ -126,7 +127,9 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
         model_files = await asyncio.to_thread(open_object_files, settings.models.store_uri)
         await migrate(settings.postgres.owner_dsn.get_secret_value(), SCHEMA, "weir_fraud")
         await ensure_topics(settings.kafka)
-        pool = await stack.enter_async_context(postgres_pool(whole_pool(settings.postgres), SERVICE))
+        pool = await stack.enter_async_context(
+            postgres_pool(whole_pool(settings.postgres), SERVICE, ["fraud.decision"])
+        )
         valkey = await stack.enter_async_context(valkey_client(settings.valkey))
         vault_settings = settings.vault.model_copy(
             update={
@@ -164,6 +167,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             log.error("the models of this release were not registered", version=model.card.version, reason=str(error))
             await decisions.register(model.card)
             await decisions.register(stand_in.card)
+        await decisions.rehearse(rehearsal(model, catalogue, now()))
         model_metrics = ModelMetrics()
         load_version = LoadModel(model_files, partial(open_model, catalogue=catalogue))
         models = ActiveModels(registry, load_version, model, model_metrics)
@@ -256,7 +260,7 @@ async def build(settings: FraudSettings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
-            max_wait_seconds=0.5,
+            max_wait_seconds=1.0,
             fetch_min_bytes=65_536,
             # Two labels of one payment carry the same event id; one that comes again changes nothing.
             deduplicate=False,

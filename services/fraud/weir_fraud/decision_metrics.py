@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from weir_common.telemetry import meter
@@ -68,16 +69,17 @@ class DecisionMetrics:
         new = list(decisions)
         if self._stored is not None:
             self._stored(new)
-        for decision in new:
+        made = Counter((decision.outcome, decision.source, decision.tenant_id) for decision in new)
+        for (outcome, source, tenant_id), count in made.items():
             self._decisions.add(
-                1,
+                count,
                 {
-                    "weir.fraud.outcome": decision.outcome.value,
-                    "weir.fraud.source": decision.source.value,
-                    "weir.tenant.id": decision.tenant_id,
+                    "weir.fraud.outcome": outcome.value,
+                    "weir.fraud.source": source.value,
+                    "weir.tenant.id": tenant_id,
                 },
             )
-
+        for decision in new:
             for one in decision.degraded:
                 self._degraded.add(1, {"weir.fraud.degraded": one.value, "weir.tenant.id": decision.tenant_id})
             if decision.policy_version != NO_POLICY:

@@ -108,7 +108,7 @@ async def build(settings: IngestSettings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=side,
-            max_wait_seconds=0.5,
+            max_wait_seconds=1.0,
         )
         forget = ForgetRefused(store, lambda: [TenantId(tenant.tenant_id) for tenant in directory.tenants()])
         quota = GrantQuota(ValkeyQuotas(valkey), quota_of)

@@ -22,8 +22,9 @@ class BatchLimits(Section):
     """Of one tenant's batches at work while others send, too, if they are more than two."""
     max_waiting_of_a_tenant: int = Field(default=256, ge=1)
     """Requests that wait for its own; more are told to come back at once."""
-    turn_timeout_seconds: float = Field(default=2.0, gt=0)
-    """After that it is kinder to say so than to go on waiting."""
+    turn_timeout_seconds: float = Field(default=3.0, gt=0)
+    """After that it is kinder to say so than to go on waiting. A request may wait for two turns, its tenant's and its own, and for the log:
+    together less than the gateway's 15 s. Sooner, a stall of two seconds has batches uploaded again that only needed to wait."""
     acknowledge_timeout_seconds: float = Field(default=5.0, gt=0)
 
 

@@ -187,7 +187,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
-            max_wait_seconds=0.5,
+            max_wait_seconds=1.0,
             fetch_min_bytes=65_536,
         )
         readiness.add("request counts", requests.health)
@@ -200,7 +200,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             schema=SCHEMA,
             kafka=settings.kafka,
             publisher=publisher,
-            max_wait_seconds=0.5,
+            max_wait_seconds=1.0,
             fetch_min_bytes=65_536,
         )
         readiness.add("ledger", ledger.health)

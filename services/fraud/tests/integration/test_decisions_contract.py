@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from weir_common.ids import EventId, TenantId
 from weir_common.kafka.partitioner import event_key, partition_of
-from weir_common.postgres import tenant_transaction
+from weir_common.postgres import postgres_pool, tenant_transaction
 from weir_fraud.adapters.memory_decisions import MemoryDecisions
 from weir_fraud.adapters.onnx_model import OnnxModel
 from weir_fraud.adapters.postgres_decisions import PostgresDecisions, decided_before, record_decisions
@@ -30,7 +30,9 @@ from weir_fraud.domain.outcome import Outcome
 from weir_fraud.domain.payment import Payment, observation_of, pack
 from weir_fraud.errors import FeatureStoreUnavailable
 from weir_fraud.ports import DecisionStore, Deferred, DeferredExplanations, Unobserved, UnobservedPayments
+from weir_fraud.rehearse import NOBODY, rehearsal
 from weir_fraud.score_payments import ScorePayments
+from weir_fraud.settings import FraudSettings
 
 Make = Callable[..., Payment]
 
@@ -318,6 +320,41 @@ async def test_a_batch_that_cannot_be_stored_leaves_nothing(
             "SELECT count(*) FROM fraud.outbox WHERE headers ->> 'weir-tenant' = $1", tenant
         )
     assert left == 0
+
+
+@pytest.mark.integration
+async def test_a_rehearsal_is_taken_back_on_each_connection(
+    pool: asyncpg.Pool, catalogue: Catalogue, model: OnnxModel
+) -> None:
+    woken: list[bool] = []
+    decisions = PostgresDecisions(pool, catalogue, lambda: woken.append(True))
+    await decisions.register(model.card)
+    made = rehearsal(model, catalogue, datetime.now(UTC))
+    await decisions.rehearse(made)
+    assert await decisions.find(NOBODY, made.event_id) is None
+    async with pool.acquire() as connection:
+        announced = await connection.fetchval(
+            "SELECT count(*) FROM fraud.outbox WHERE key = $1", event_key(NOBODY, made.subject)
+        )
+    assert announced == 0
+    assert woken == []
+    assert pool.get_idle_size() == pool.get_max_size()
+
+
+@pytest.mark.integration
+async def test_a_new_connection_knows_the_type_of_a_decision(pool: asyncpg.Pool, mesh_settings: FraudSettings) -> None:
+    settings = mesh_settings.postgres.model_copy(update={"min_size": 1, "max_size": 1})
+    asked: dict[bool, list[str]] = {}
+    for knows in (False, True):
+        async with (
+            postgres_pool(settings, "fraud-tests", ["fraud.decision"] if knows else []) as opened,
+            opened.acquire() as connection,
+        ):
+            queries = asked[knows] = []
+            with connection.query_logger(lambda record, queries=queries: queries.append(record.query)):
+                await connection.fetchval("SELECT NULL::fraud.decision")
+    assert len(asked[False]) > 1, "the driver looks the type up"
+    assert asked[True] == ["SELECT NULL::fraud.decision"]
 
 
 async def test_nothing_is_found_of_others(

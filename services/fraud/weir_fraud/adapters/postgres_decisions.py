@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -114,6 +116,37 @@ class PostgresDecisions:
                 )
         except AWAY as error:
             raise DecisionStoreUnavailable(f"PostgreSQL did not take the model card: {error!r}") from error
+
+    async def rehearse(self, decision: Decision) -> None:
+        """Have each connection of the pool store a decision both ways and take it back (see `rehearse`).
+
+        `DecisionStoreUnavailable` (retry) when PostgreSQL does not answer.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                # All at once, so that it is each one's turn.
+                connections = [
+                    await stack.enter_async_context(self._pool.acquire(timeout=5))
+                    for _ in range(self._pool.get_max_size())
+                ]
+                async with asyncio.TaskGroup() as group:
+                    for connection in connections:
+                        group.create_task(self._taken_back(connection, decision))
+        except* AWAY as errors:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {errors.exceptions[0]!r}") from errors
+
+    async def _taken_back(self, connection: Connection, decision: Decision) -> None:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            record = decision_record(decision, None)
+            await connection.fetchval(
+                _RECORD, _row(decision), *_texts(decision), *outbox_row(record), *_unobserved(decision)
+            )
+            row = _row(decision)
+            await connection.fetch(_RECORD_ALL, [row], *_columns([_texts(decision)]), *outbox_columns([record]), [row[1]], [], [], [])  # fmt: skip
+        finally:
+            await transaction.rollback()
 
     async def find(self, tenant_id: TenantId, event_id: EventId) -> Decision | None:
         try:
