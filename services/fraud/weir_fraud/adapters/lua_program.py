@@ -1,7 +1,7 @@
 """The Valkey functions that keep histories and hand them out. Their rules are those of `domain/history.py`; a property test holds them equal.
 
 A history is one string of packed observations (`domain/payment.pack`), oldest first: a fifth of the memory of a sorted set, read
-by one command, appended to by one. Its rows are in order of time, so that an edge is found by halving. What is asked of them is computed by who asks
+by one command, written to by one, from the place of what is new. Its rows are in order of time, so that an edge is found by halving. What is asked of them is computed by who asks
 (`aggregate_kernel.py`): in Lua it took ten times as long, on the one thread that serves everybody. The library's name carries a digest of its
 text, so that two releases of the service can run side by side on the same histories.
 """
@@ -103,13 +103,16 @@ local function history(key, row, own_at, own_id, forget_before, ttl, reach)
   end
   local added = not (place == first and count - first + 1 >= KEPT)
   if not added and forgotten == 0 then return answer end
-  if added and place == count + 1 and forgotten == 0 and count < KEPT + SLACK then
+  if added and forgotten == 0 and count < KEPT + SLACK then
     if count == 0 then
       redis.call('SET', key, row, 'PX', ttl)
     else
-      redis.call('APPEND', key, row)
+      -- From its place on only: what is written is also logged and replicated, and what comes late is mostly but a few rows late.
+      redis.call('SETRANGE', key, (place - 1) * SIZE, row .. rows(blob, place, count))
       -- Put off once a day of event time: each time would be one more command to log and to replicate.
-      if math.floor(own_at / DAY) ~= math.floor(read('<i8', blob, AT + count * SIZE) / DAY) then redis.call('PEXPIRE', key, ttl) end
+      if place > count and math.floor(own_at / DAY) ~= math.floor(read('<i8', blob, AT + count * SIZE) / DAY) then
+        redis.call('PEXPIRE', key, ttl)
+      end
     end
     return answer
   end
