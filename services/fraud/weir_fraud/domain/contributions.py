@@ -6,10 +6,11 @@ There are as many as the model has inputs and they are made for every payment, s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from weir_fraud.domain.catalogue import Catalogue
 from weir_fraud.domain.reason_code import GENERAL_SHOPPER_TEXT, ReasonCode
@@ -33,14 +34,19 @@ class Reason(NamedTuple):
     contribution: float
 
 
-class Inputs(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Inputs:
     """A model's inputs, in their order."""
 
     names: tuple[str, ...]
     reasons: tuple[ReasonCode, ...]
     """The code of each."""
-    of_reason: tuple[tuple[ReasonCode, tuple[int, ...]], ...]
-    """Of each code where its inputs stand."""
+    of_reason: tuple[tuple[ReasonCode, Callable[[Sequence[float]], float]], ...] = field(compare=False)
+    """Of each code what adds up the shares of its inputs; in the order of the codes."""
+
+    def __hash__(self) -> int:
+        # What is kept of a model's inputs is looked for once a decision, and sixty reason codes are slow to hash.
+        return hash(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,9 @@ class Contributions:
 
     def by_reason(self) -> tuple[Reason, ...]:
         """Every reason code with its share, the ones that raise the risk most first."""
-        shares = self.shares
-        reasons = [
-            Reason(reason, math.fsum([shares[place] for place in places])) for reason, places in self.inputs.of_reason
-        ]
-        reasons.sort(key=_strongest_first)
+        reasons = [Reason(reason, total(self.shares)) for reason, total in self.inputs.of_reason]
+        # Stable: of equal ones the code that comes first in the alphabet stays the first.
+        reasons.sort(key=itemgetter(1), reverse=True)
         return tuple(reasons)
 
 
@@ -94,8 +98,10 @@ def _inputs_with(names: tuple[str, ...], reasons: tuple[ReasonCode, ...]) -> Inp
     places: dict[str, tuple[ReasonCode, list[int]]] = {}
     for place, reason in enumerate(reasons):
         places.setdefault(reason.code, (reason, []))[1].append(place)
-    return Inputs(names, reasons, tuple((reason, tuple(where)) for reason, where in places.values()))
+    return Inputs(names, reasons, tuple((places[code][0], _total(places[code][1])) for code in sorted(places)))
 
 
-def _strongest_first(reason: Reason) -> tuple[float, str]:
-    return -reason.contribution, reason.reason.code
+def _total(places: Sequence[int]) -> Callable[[Sequence[float]], float]:
+    take: Callable[[Sequence[float]], Any] = itemgetter(*places)
+    # Of one place it gives the share itself. Half of the codes have one input, and a decision has thirty.
+    return take if len(places) == 1 else lambda shares: math.fsum(take(shares))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import grpc.aio
@@ -17,6 +18,7 @@ from weir_common.ids import TenantId
 from weir_common.privacy.protect_events import ProtectEvents
 from weir_common.problems import FieldError, Forbidden, InvalidRequest, PayloadTooLarge, Problem
 
+from weir_fraud.domain.contributions import Inputs
 from weir_fraud.domain.decision import Decision, Source
 from weir_fraud.domain.outcome import Outcome
 from weir_fraud.entrypoints.score_requests import Request, ScoreRequests
@@ -174,15 +176,15 @@ def refusal_message(refused: Problem) -> fraud_pb2.Refusal:
 
 def response_of(decision: Decision) -> fraud_pb2.ScoreTransactionResponse:
     """A decision as `ScoreTransaction` answers it."""
-    response = fraud_pb2.ScoreTransactionResponse(decision=_head_of(decision))
-    _add_parts(response.decision, decision)
+    response = fraud_pb2.ScoreTransactionResponse()
+    _fill(response.decision, decision)
     return response
 
 
 def decision_message(decision: Decision) -> fraud_pb2.Decision:
     """A decision as protobuf."""
-    message = _head_of(decision)
-    _add_parts(message, decision)
+    message = fraud_pb2.Decision()
+    _fill(message, decision)
     return message
 
 
@@ -208,19 +210,36 @@ def _head_of(decision: Decision) -> fraud_pb2.Decision:
     )
 
 
-def _add_parts(message: fraud_pb2.Decision, decision: Decision) -> None:
-    # Added in place: messages that are made first and then given to the whole are copied, which takes twice the time.
-    add_reason = message.reasons.add
-    for reason, share in decision.reasons:
-        add_reason(code=reason.code, text=reason.text, shopper_text=reason.shopper_text, contribution=share)
-    add_contribution = message.contributions.add
-    for feature, value, share, reason in decision.contributions if decision.is_explained else ():
-        add_contribution(
-            feature=feature,
-            value=None if value != value else value,
-            contribution=share,
-            reason_code=reason.code,
-        )
+def _fill(message: fraud_pb2.Decision, decision: Decision) -> None:
+    # What is the same for all decisions of a model is copied as a whole, which takes half of the time of a hundred messages made one by one.
+    if decision.is_explained:
+        contributions = decision.contributions
+        message.CopyFrom(_inputs_message(contributions.inputs))
+        for part, value, share in zip(message.contributions, contributions.values, contributions.shares, strict=True):
+            if value == value:
+                part.value = value
+            part.contribution = share
+        reasons = message.reasons
+        reasons.extend([_reason_message(one.code, one.text, one.shopper_text) for one, _ in decision.reasons])
+        for told, (_, share) in zip(reasons, decision.reasons, strict=True):
+            told.contribution = share
+    message.MergeFrom(_head_of(decision))
     message.event_time.FromDatetime(decision.event_timestamp)
     message.decided_time.FromDatetime(decision.decided_at)
     message.latency.FromTimedelta(decision.latency)
+
+
+@lru_cache(maxsize=256)
+def _inputs_message(inputs: Inputs) -> fraud_pb2.Decision:
+    """A model's inputs, without their values."""
+    return fraud_pb2.Decision(
+        contributions=[
+            fraud_pb2.Contribution(feature=name, reason_code=reason.code)
+            for name, reason in zip(inputs.names, inputs.reasons, strict=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _reason_message(code: str, text: str, shopper_text: str) -> fraud_pb2.Reason:
+    return fraud_pb2.Reason(code=code, text=text, shopper_text=shopper_text)
