@@ -2,8 +2,8 @@
 
 A history is one string of packed observations (`domain/payment.pack`), oldest first: a fifth of the memory of a sorted set, read
 by one command, written to by one, from the place of what is new. Its rows are in order of time, so that an edge is found by halving.
-What is asked of them is computed by who asks (`aggregate_kernel.py`): in Lua it took ten times as long, on the one thread that serves everybody. The library's name carries a digest of its
-text, so that two releases of the service can run side by side on the same histories.
+What is asked of them is computed by who asks (`aggregate_kernel.py`): in Lua it took ten times as long, on the one thread that serves everybody.
+The library's name carries a digest of its text, so that two releases of the service can run side by side on the same histories.
 """
 
 from __future__ import annotations
