@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -124,16 +123,15 @@ class PostgresDecisions:
         """
         try:
             async with AsyncExitStack() as stack:
-                # All at once, so that it is each one's turn.
+                # All are lent before the first is used, so that it is each one's turn.
                 connections = [
                     await stack.enter_async_context(self._pool.acquire(timeout=5))
                     for _ in range(self._pool.get_max_size())
                 ]
-                async with asyncio.TaskGroup() as group:
-                    for connection in connections:
-                        group.create_task(self._taken_back(connection, decision))
-        except* AWAY as errors:
-            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {errors.exceptions[0]!r}") from errors
+                for connection in connections:
+                    await self._taken_back(connection, decision)
+        except AWAY as error:
+            raise DecisionStoreUnavailable(f"PostgreSQL did not answer: {error!r}") from error
 
     async def _taken_back(self, connection: Connection, decision: Decision) -> None:
         transaction = connection.transaction()
