@@ -105,7 +105,7 @@ format: setup ## Format the code
 .PHONY: bench-smoke
 bench-smoke: setup ## 1,000 full-size events/s for 60 s through the gateway, every consumer keeping up; writes .weir/bench/smoke.json
 	@$(BIN)/weir up
-	@$(BIN)/python -m weir_bench.smoke
+	@$(BIN)/python -m weir_bench.smoke $(ARGS)
 
 .PHONY: bench-ingest
 bench-ingest: setup ## Full-size events of 50 tenants to the knee, then 5 minutes at 80 % of it, everything on; writes .weir/bench/ingest.json
