@@ -69,6 +69,7 @@ class Engine:
             raise ValueError("two rules have the same name")
         self._rules = tuple(rules)
         self._woken_by: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._clocks: dict[int, StateKey] = {}
 
     def woken_by(self, event_type: str, subtype: str) -> tuple[Rule, ...]:
         """Rules for this kind of event, in the registry's order."""
@@ -95,7 +96,10 @@ class Engine:
             if entities:
                 name = rule.name
                 woken.append((rule, [StateKey(name, key) for key in entities]))
-        return Woken(event, woken, StateKey(CLOCK, entity("tenant", f"p{event.partition}")))
+        clock_key = self._clocks.get(event.partition)
+        if clock_key is None:
+            clock_key = self._clocks[event.partition] = StateKey(CLOCK, entity("tenant", f"p{event.partition}"))
+        return Woken(event, woken, clock_key)
 
     def fold(self, batch: Sequence[Woken], stored: Mapping[StateKey, Held]) -> Outcome:
         """Apply the events in order of event time (those of one time in order of arrival) to the stored states."""
@@ -107,18 +111,18 @@ class Engine:
             late, watermark = self._tick(woken, states, stored)
             outcome.watermark = max(outcome.watermark, watermark)
             for rule, keys in woken.rules:
-                before: list[Any] = []
-                for key in keys:
-                    held = states.get(key) or stored.get(key)
-                    fresh = held is not None and at - held.updated_at <= rule.state_seconds
-                    before.append(held.state if fresh and held is not None else None)
+                known = [states.get(key) or stored.get(key) for key in keys]
+                oldest = at - rule.state_seconds
+                before: list[Any] = [
+                    held.state if held is not None and held.updated_at >= oldest else None for held in known
+                ]
                 after, hits = rule.observe(before, event)
-                for key, old, new in zip(keys, before, after, strict=True):
-                    if new is not old and new is not None:
-                        held = states.get(key) or stored.get(key)
-                        states[key] = (
-                            Held(new, at) if held is None else Held(new, max(at, held.updated_at), held.version)
-                        )
+                if after is not before:
+                    for key, held, old, new in zip(keys, known, before, after, strict=True):
+                        if new is not old and new is not None:
+                            states[key] = (
+                                Held(new, at) if held is None else Held(new, max(at, held.updated_at), held.version)
+                            )
                 if hits:
                     outcome.hits.append(RuleHits(event, rule, hits, late))
         return outcome

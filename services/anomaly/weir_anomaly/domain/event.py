@@ -19,6 +19,7 @@ from weir_anomaly.errors import UndecodableEvent
 
 MAX_LINES: Final = 40
 """Lines of one cart that rules look at: a bound on what one event can cost."""
+_AMOUNT_BOUND: Final = 1e15
 LATEST: Final = 7_258_118_400.0
 """2200-01-01. Event times are held between 1970 and then, so that adding a period to one stays a date."""
 
@@ -416,9 +417,13 @@ class Event(msgspec.Struct, gc=False):
 
 def amount(money: Decimal | None) -> float | None:
     """A finite amount below 10¹⁵, else None: whatever a sender writes, a rule calculates."""
-    if money is None or not money.is_finite() or money.adjusted() > 14:
+    if money is None:
         return None
-    return float(money)
+    try:
+        value = float(money)
+    except ValueError:  # a signalling NaN
+        return None
+    return value if -_AMOUNT_BOUND < value < _AMOUNT_BOUND else None
 
 
 def quantity(line: Line) -> int | None:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
+
 from weir_anomaly.domain.entity import Entity, entity
 from weir_anomaly.domain.event import Event, instant
 from weir_anomaly.domain.rule import Hit, Observation, Rule, State
@@ -97,8 +99,7 @@ class Bot(Rule):
         grown = _grow(known, event)
         if grown is known:
             return states, ()
-        key = self.entities(event)[0]
-        hit = _judge(grown, event, key) if event.subtype in _PAGES else None
+        hit = _judge(grown, event, self.entities(event)[0]) if event.subtype in _PAGES else None
         return (grown,), (hit,) if hit is not None else ()
 
 
@@ -106,7 +107,7 @@ def _grow(known: BotState, event: Event) -> BotState:
     if event.subtype not in _PAGES:
         if known.sensitive or known.pages == 0:
             return known
-        return _replace(known, sensitive=True)
+        return msgspec.structs.replace(known, sensitive=True)
     if known.times and 0 <= event.at - known.times[-1] < PREFETCH_SECONDS:
         return known  # prefetch and infinite scroll show pages that nobody asked for
     page = event.page
@@ -117,7 +118,7 @@ def _grow(known: BotState, event: Event) -> BotState:
     number = _number(event)
     step_up = number >= 0 and known.last_product >= 0 and number > known.last_product
     flags = event.flags
-    return _replace(
+    return msgspec.structs.replace(
         known,
         times=tuple(sorted((*known.times, event.at)))[-_MAX_TIMES:],
         first_at=known.first_at if known.pages else event.at,
@@ -130,11 +131,6 @@ def _grow(known: BotState, event: Event) -> BotState:
         last_product=number if number >= 0 else known.last_product,
         flagged=known.flagged or bool(flags is not None and (flags.known_bot or flags.suspicious_user_agent)),
     )
-
-
-def _replace(state: BotState, **changes: Any) -> BotState:
-    values = {name: getattr(state, name) for name in BotState.__struct_fields__}
-    return BotState(**(values | changes))
 
 
 def _number(event: Event) -> int:

@@ -83,8 +83,7 @@ class DataQuality(Rule):
         verdicts = checks(event)
         unknown = event.subtype not in SUBTYPES
         seen, failed = list(known.seen), list(known.failed)
-        for index, check in enumerate(CHECKS):
-            verdict = verdicts.get(check)
+        for index, verdict in enumerate(verdicts):
             if verdict is None:
                 continue
             seen[index] += 1
@@ -93,14 +92,13 @@ class DataQuality(Rule):
                 seen[index] //= 2
                 failed[index] //= 2
         grown = QualityState(tuple(seen), tuple(failed), min(known.unknown + unknown, 1_000_000))
-        if grown == known:
-            return states, ()
+        if not unknown and False not in verdicts:
+            return (grown,), ()
         key = self.entities(event)[0]
         hits = [
             hit
-            for index, check in enumerate(CHECKS)
-            if verdicts.get(check) is False
-            and (hit := _judge(check, seen[index], failed[index], event, key)) is not None
+            for check, verdict, looked_at, bad in zip(CHECKS, verdicts, seen, failed, strict=True)
+            if verdict is False and (hit := _judge(check, looked_at, bad, event, key)) is not None
         ]
         if unknown and grown.unknown >= UNKNOWN_TIMES:
             hits.append(_unknown(grown.unknown, event, key))
@@ -108,28 +106,29 @@ class DataQuality(Rule):
         return (grown,), hits[:1]
 
 
-def checks(event: Event) -> dict[str, bool]:
-    """Check → passed; a check that does not apply to the event is absent."""
-    result: dict[str, bool] = {}
-    currencies = [line.pricing.currency for line in event.lines if line.pricing is not None and line.pricing.currency]
-    if currencies:
-        result["currency"] = all(code in CURRENCIES for code in currencies)
-    place = event.geolocation
-    if place is not None and place.coordinates is not None:
-        result["place"] = not (place.coordinates.lat == 0 and place.coordinates.lon == 0)
-    prices = [
-        price
-        for line in event.lines
-        if line.pricing is not None and (price := amount(line.pricing.sale_price)) is not None
-    ]
-    if prices:
-        # Nothing is for free only if it has a list price, too.
-        result["price"] = all(price >= 0 for price in prices)
-    result["future"] = event.at <= event.accepted_at + FUTURE_SECONDS
-    total = _total_follows(event)
-    if total is not None:
-        result["total"] = total
-    return result
+def checks(event: Event) -> tuple[bool | None, ...]:
+    """Whether the event passes, in the order of ``CHECKS``; None for a check that does not apply to it."""
+    currency: bool | None = None
+    price: bool | None = None
+    for line in event.lines:
+        pricing = line.pricing
+        if pricing is None:
+            continue
+        if pricing.currency:
+            currency = currency is not False and pricing.currency in CURRENCIES
+        asked = amount(pricing.sale_price)
+        if asked is not None:
+            # Nothing is for free only if it has a list price, too.
+            price = price is not False and asked >= 0
+    located = event.geolocation
+    place = located.coordinates if located is not None else None
+    return (
+        currency,
+        None if place is None else not (place.lat == 0 and place.lon == 0),
+        price,
+        event.at <= event.accepted_at + FUTURE_SECONDS,
+        _total_follows(event),
+    )
 
 
 def _total_follows(event: Event) -> bool | None:
@@ -140,16 +139,20 @@ def _total_follows(event: Event) -> bool | None:
     total, subtotal = amount(value.final_total), amount(value.subtotal)
     if total is None or subtotal is None:
         return None
-    discounts = [amount(discount.discount_amount) or 0.0 for discount in value.discounts_applied or ()]
-    taxes = [amount(tax.amount) or 0.0 for tax in value.tax_breakdown or ()]
+    follows, parts = subtotal, 0
+    for discount in value.discounts_applied or ():
+        follows -= amount(discount.discount_amount) or 0.0
+        parts += 1
+    for tax in value.tax_breakdown or ():
+        follows += amount(tax.amount) or 0.0
+        parts += 1
     shipping = value.shipping_costs
-    costs = [
-        amount(getattr(shipping, name)) or 0.0
-        for name in ("base_shipping", "expedited_fee", "insurance")
-        if shipping is not None
-    ]
-    tolerance = 0.01 * (len(discounts) + len(taxes) + len(costs)) + 0.01
-    return abs(total - (subtotal - sum(discounts) + sum(taxes) + sum(costs))) <= tolerance + 1e-9
+    if shipping is not None:
+        for cost in (shipping.base_shipping, shipping.expedited_fee, shipping.insurance):
+            follows += amount(cost) or 0.0
+        parts += 3
+    # Each part may have been rounded for itself.
+    return abs(total - follows) <= 0.01 * (parts + 1) + 1e-9
 
 
 def wilson_lower(failed: int, seen: int) -> float:
