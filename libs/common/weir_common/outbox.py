@@ -30,7 +30,7 @@ _OUTAGES = (
     OSError,
     TimeoutError,
 )
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.1
 
 
 async def add_to_outbox(connection: Connection, schema: str, records: Sequence[OutgoingRecord]) -> None:
@@ -64,7 +64,7 @@ class OutboxRelay:
     """Moves outbox rows to the log, oldest first; one relay a schema works at a time (advisory lock).
 
     A row is deleted in the transaction in which it was sent, so a crash between the two sends it again: readers drop the
-    repeat by its event id. The relay sleeps until ``wake`` is called or half a second has passed.
+    repeat by its event id. The relay sleeps until ``wake`` is called or a second has passed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class OutboxRelay:
         publisher: KafkaPublisher,
         *,
         batch_size: int = 500,
-        idle_seconds: float = 0.5,
+        idle_seconds: float = 1.0,
     ) -> None:
         self._pool = pool
         self._schema = schema

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -264,7 +265,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _archived(self, message: Any) -> ArchivedRecord:
         headers: dict[str, bytes] = dict(message.headers)
-        accepted_at = _moment(headers.get(ACCEPTED_AT_HEADER))
+        accepted_at = _accepted_at(headers.get(ACCEPTED_AT_HEADER))
         _, _, subject = (message.key or b"").partition(b"\0")
         payload = message.value or b""
         event_time = self._time_of(payload)
@@ -276,7 +277,7 @@ class ArchiveLog(ConsumerRebalanceListener):  # type: ignore[misc]
             event_subtype=_text(headers.get(EVENT_SUBTYPE_HEADER)),
             subject=_text(subject),
             event_at=None if event_time is None else microseconds(event_time),
-            accepted_at=message.timestamp * 1_000 if accepted_at is None else microseconds(accepted_at),
+            accepted_at=message.timestamp * 1_000 if accepted_at is None else accepted_at,
             schema_version=_text(headers.get(SCHEMA_VERSION_HEADER)),
             partition=message.partition,
             offset=message.offset,
@@ -402,13 +403,17 @@ _EVENT_TIME: Final = msgspec.json.Decoder(_Event)
 _DECISION_TIME: Final = msgspec.json.Decoder(_Decision)
 
 
-def _moment(raw: bytes | None) -> datetime | None:
-    """A header's time; None where it is none with a zone: nothing on the log may stop the archive."""
+@lru_cache(maxsize=1_024)
+def _accepted_at(raw: bytes | None) -> Microseconds | None:
+    """A header's time; None where it is none with a zone: nothing on the log may stop the archive.
+
+    Kept, since all events of a request were accepted at the same one.
+    """
     try:
         moment = datetime.fromisoformat(raw.decode()) if raw else None
     except ValueError:
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
+    return microseconds(moment) if moment is not None and moment.tzinfo is not None else None
 
 
 def _text(raw: bytes | None) -> str | None:

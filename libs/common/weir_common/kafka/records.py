@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         raw = self.headers.get(ACCEPTED_AT_HEADER)
         if raw is None:
             return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
-        return datetime.fromisoformat(raw.decode())
+        return _moment(raw)
 
     @property
     def refused(self) -> Refused:
@@ -90,6 +91,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
             return raw.decode()
         except UnicodeDecodeError as error:
             raise QuarantineError("bad_header", header, record=self) from error
+
+
+@lru_cache(maxsize=1_024)
+def _moment(raw: bytes) -> datetime:
+    """Kept, since all events of a request were accepted at the same one."""
+    return datetime.fromisoformat(raw.decode())
 
 
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):

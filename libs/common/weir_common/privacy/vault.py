@@ -14,6 +14,7 @@ import asyncio
 import base64
 import os
 import time
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 SUBJECT_PREFIX: Final = "sub_"
 SUBJECT_BYTES: Final = 16
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _ATTEMPTS: Final = 3
 _AHEAD: Final = 0.5
 """The part of a mark's time after which it is read again."""
@@ -230,7 +232,7 @@ def _looked_at(task: asyncio.Task[int]) -> None:
 def packed_subject(subject_id: SubjectId) -> bytes:
     """The 16 bytes of a subject id. `ValueError` for what the vault did not make."""
     prefix, name = subject_id[: len(SUBJECT_PREFIX)], subject_id[len(SUBJECT_PREFIX) :]
-    packed = base64.urlsafe_b64decode(name + "==")
+    packed = a2b_base64(name.encode().translate(_STANDARD) + b"==")
     if prefix != SUBJECT_PREFIX or len(packed) != SUBJECT_BYTES:
         raise ValueError("not an id of a subject")
     return packed

@@ -11,6 +11,7 @@ import asyncio
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from redis.asyncio import Redis
@@ -78,9 +79,14 @@ def _key(tenant_id: TenantId, event_id: EventId) -> str:
 def _format(kept: KeptReceipt) -> bytes:
     receipt = kept.receipt
     refused = 0 if receipt.consent is None else sum(_BITS[consent] for consent in receipt.consent.refused)
-    micros = (datetime.fromisoformat(receipt.accepted_at) - _EPOCH) // _MICROSECOND
     subject = _NOBODY if kept.key_id is None else packed_subject(kept.key_id)
-    return _PACKED.pack(_VERSION, refused, receipt.partition, receipt.offset, micros, subject)
+    return _PACKED.pack(_VERSION, refused, receipt.partition, receipt.offset, _micros(receipt.accepted_at), subject)
+
+
+@lru_cache(maxsize=256)
+def _micros(accepted_at: str) -> int:
+    """Kept, since all events of a request are accepted at the same one."""
+    return (datetime.fromisoformat(accepted_at) - _EPOCH) // _MICROSECOND
 
 
 def _parse(value: bytes) -> KeptReceipt:
