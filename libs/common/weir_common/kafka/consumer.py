@@ -37,7 +37,7 @@ from weir_common.ids import TenantId
 from weir_common.kafka.batch_size import GROWTH_LIMIT, BatchSize
 from weir_common.kafka.closing import close_client
 from weir_common.kafka.producer import KafkaPublisher
-from weir_common.kafka.records import TENANT_HEADER, OutgoingRecord, Record
+from weir_common.kafka.records import TENANT_HEADER, TRACEPARENT_HEADER, OutgoingRecord, Record
 from weir_common.kafka.topics import EVENTS, PROGRESS, QUARANTINE
 from weir_common.kafka.window import WINDOW_SECONDS, DuplicateWindow, id64
 from weir_common.ledger import consumer_record
@@ -477,14 +477,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         duplicates: list[Record] = []
         ids: dict[TopicPartition, bytes] = {}
         for where, records in batch.items():
-            window = self._partitions[where].window
+            known = self._partitions[where].window.ids
             seen: dict[bytes, None] = {}
             for record in records:
-                if (record.topic, record.partition, record.offset) in quarantined:
+                if quarantined and (record.topic, record.partition, record.offset) in quarantined:
                     continue
                 if self._deduplicate:
                     id_ = id64(record)
-                    if id_ in window or id_ in seen:
+                    if id_ in known or id_ in seen:
                         duplicates.append(record)
                         continue
                     seen[id_] = None
@@ -760,10 +760,10 @@ def _batch_spans(group: str, records: Sequence[Record]) -> Iterator[dict[tuple[s
     """
     sampled: list[tuple[Record, trace.SpanContext, Context]] = []
     for record in records:
-        traceparent = record.traceparent
-        if traceparent is None or not traceparent.endswith("1"):
+        # The last digit are the flags, of which one says that the sender's trace is kept. Most are not.
+        if not record.headers.get(TRACEPARENT_HEADER, b"").endswith(b"1"):
             continue
-        remote = context_of(traceparent)
+        remote = context_of(record.traceparent)
         if remote is not None:
             sampled.append((record, trace.get_current_span(remote).get_span_context(), remote))
     if not records:

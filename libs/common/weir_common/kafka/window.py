@@ -8,6 +8,7 @@ Memory: about 100 bytes an id as a Python dict entry; a million ids are 15 minut
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from hashlib import blake2b
 
 from weir_common.kafka.records import EVENT_ID_HEADER, TENANT_HEADER, Record
@@ -17,11 +18,8 @@ WINDOW_SECONDS = 900.0
 
 def id64(record: Record) -> bytes:
     """8 bytes that stand for (tenant, event id); two of 10^6 ids collide with probability 3e-8."""
-    hasher = blake2b(digest_size=8)
-    hasher.update(record.headers.get(TENANT_HEADER, b""))
-    hasher.update(b"\x00")
-    hasher.update(record.headers.get(EVENT_ID_HEADER, b""))
-    return hasher.digest()
+    named = record.headers.get(TENANT_HEADER, b"") + b"\x00" + record.headers.get(EVENT_ID_HEADER, b"")
+    return blake2b(named, digest_size=8).digest()
 
 
 class DuplicateWindow:
@@ -34,6 +32,11 @@ class DuplicateWindow:
 
     def __contains__(self, id_: bytes) -> bool:
         return id_ in self._ids
+
+    @property
+    def ids(self) -> Set[bytes]:
+        """What it holds now, to be asked of many at once."""
+        return self._ids
 
     def __len__(self) -> int:
         return len(self._ids)
