@@ -128,14 +128,41 @@ async def test_a_loop_that_stood_still_turns_nobody_away() -> None:
     assert street.at_work == ["6"]
 
 
+async def test_a_stall_is_no_pace_but_several_are() -> None:
+    street = Street(max_batches_at_once=2, turn_timeout_seconds=3)
+    for number in range(60):
+        await street.come(str(number), LOUD, LARGE)
+    for number in range(100):
+        street.now += 0.02
+        await street.go(str(number))
+        await street.come(str(number + 60), LOUD, LARGE)
+    street.now += 1.0
+    await street.go("100")
+    await street.come("after a stall", LOUD, LARGE)  # 58 wait, some 0.045 s each
+    for number in (101, 102, 103):
+        street.now += 1.0
+        await street.go(str(number))
+    await street.come("after four", LOUD, LARGE)  # 55 wait, 0.1 s each
+    with pytest.raises(TooManyWait):
+        await street.outcome("after four")
+    await street.come("alone", QUIET, LARGE)
+    for number in range(104, 160):
+        await street.go(str(number))
+    assert street.at_work == ["alone", "after a stall"]
+
+
 async def test_who_comes_while_nothing_ends_is_told_at_once_as_well() -> None:
     street = Street(max_batches_at_once=2, turn_timeout_seconds=2)
     for number in range(4):
         await street.come(str(number), LOUD, LARGE)
-    street.now += 1.5
-    await street.come("late", LOUD, LARGE)
+    street.now += 1.5  # two are at work for so long, and two wait: their turn of 1.5 s comes first
+    await street.come("4", LOUD, LARGE)
+    await street.come("late", LOUD, LARGE)  # three wait: 2.25 s
     with pytest.raises(TooManyWait):
         await street.outcome("late")
+    for name in ("0", "1", "2", "3"):
+        await street.go(name)
+    assert street.at_work == ["4"]
 
 
 async def test_no_more_wait_than_may() -> None:

@@ -9,6 +9,7 @@ told to wait because the machine is slow.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,9 @@ _COMPANY_SECONDS = 1.0
 """How long a tenant that sent something counts as company."""
 _ALWAYS = 2
 """At once, however large: one can be computed while the other waits for the log."""
+_LATELY_SECONDS = 2.0
+"""What ended so long ago counts a third of what ends now. By time, not by the end: the one that ends after a stall would make a
+pace of it, and turn away who only had to wait for the others that were done then."""
 _WEIGHT_COMPRESSED = 10
 """An event shrinks to about a tenth."""
 
@@ -37,21 +41,26 @@ class _Line:
     at_work: int = 0
     bytes: int = 0
     waiting: deque[tuple[asyncio.Future[None], int]] = field(default_factory=deque)
-    pace: float = 0.0
-    """Seconds from one request's end to the next one's, lately."""
+    ends: float = 0.0
+    seconds: float = 0.0
+    """How many have ended lately, and in what time; both fade with ``_LATELY_SECONDS``."""
 
     def end(self, now: float) -> None:
         """One has ended."""
         passed = now - self.ended_at
-        self.pace = 0.8 * self.pace + 0.2 * passed if self.pace else passed
+        fades = math.exp(-passed / _LATELY_SECONDS) if self.seconds else 0.0
+        self.ends = self.ends * fades + 1
+        self.seconds = self.seconds * fades + passed
         self.ended_at = now
 
     def wait(self, now: float) -> float:
         """How long one that comes now will probably wait, in seconds.
 
-        Until one has ended, the time since the first came stands for the pace. Later it does not: the loop may have stood still.
+        Until one has ended, the time since the first came stands for how long those take that are at work together. Later it does not:
+        the loop may have stood still.
         """
-        return len(self.waiting) * (self.pace or now - self.ended_at)
+        pace = self.seconds / self.ends if self.seconds else (now - self.ended_at) / max(1, self.at_work)
+        return len(self.waiting) * pace
 
 
 class TooManyWait(Unavailable):
