@@ -25,6 +25,7 @@ from weir_bench.machine import slowness
 from weir_bench.mesh_books import lag_seconds
 from weir_bench.processes import cpu_seconds
 from weir_bench.shown import show
+from weir_bench.taken import MOST, NotTaken, processors_taken
 from weir_bench.tenants import make_tenants
 
 RATE = 1_000
@@ -37,7 +38,7 @@ FRAUD_PER_SECOND = 20
 FRAUD_BOUND_SECONDS = 0.05
 
 
-async def _main(start_rate: int) -> bool:
+async def _main(start_rate: int, taken: float) -> bool:
     mesh = Mesh.at(default_state_directory(os.environ, Path.cwd()), default_cache_directory(os.environ))
     cpu_at: dict[str, dict[str, float]] = {}
     slow = [slowness()]
@@ -62,8 +63,9 @@ async def _main(start_rate: int) -> bool:
         def began(phase: str) -> None:
             cpu_at[phase] = cpu_seconds(mesh)
 
-        async for report in offer(mesh, plan, mesh.state / "bench" / "load", began):
-            reports[report.phase] = report
+        with processors_taken(taken):
+            async for report in offer(mesh, plan, mesh.state / "bench" / "load", began):
+                reports[report.phase] = report
         cpu_at["end"] = cpu_seconds(mesh)
         lag, settled = await lag_seconds(mesh), await _drained(mesh)
         slow.append(slowness())
@@ -85,6 +87,7 @@ async def _main(start_rate: int) -> bool:
         Measure("cpu_us_per_event", round(sum(cpu.values()), 1), "us", "reported", True, "CPU of every process of the mesh over accepted events; by process below"),
         Measure("batch_p99", load.batches.p99, "s", "reported", True, f"a batch of {BATCH}, from the intended time of sending"),
         Measure("machine_slowness", max(slow), "ratio", "reported", True, f"processor time of a fixed loop over a reference (`weir_bench.machine`), before and after: {slow[0]}, {slow[1]}"),
+        Measure("processors_taken", taken, "ratio", "reported", True, "of each processor, by real-time processes that stand for a slow hour (`--taken`)"),
         Measure("warm_up_fraud_p99", warm_up.decisions.p99, "s", "reported", True, f"the {WARM_UP_SECONDS[1]} s before, which do not count above"),
     ]  # fmt: skip
     path = mesh.state / "bench" / "smoke.json"
@@ -137,7 +140,20 @@ def main() -> None:
     parser.add_argument(
         "--start-rate", type=int, default=RATE, help="events/s of the first 15 s, which do not count (default: all)"
     )
-    sys.exit(0 if asyncio.run(_main(parser.parse_args().start_rate)) else 1)
+    parser.add_argument(
+        "--taken",
+        type=float,
+        default=0.0,
+        help=f"share of each processor that others take, 0 to {MOST:g}: a slow hour at will (as root; default: 0)",
+    )
+    args = parser.parse_args()
+    if not 0 <= args.taken <= MOST:
+        parser.error(f"--taken: a share between 0 and {MOST:g}")
+    try:
+        met = asyncio.run(_main(args.start_rate, args.taken))
+    except NotTaken as error:
+        parser.error(f"--taken: {error}")
+    sys.exit(0 if met else 1)
 
 
 if __name__ == "__main__":
