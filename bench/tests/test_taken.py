@@ -13,7 +13,7 @@ from weir_bench.taken import NotTaken, processors_taken
 def _takers() -> list[int]:
     return [
         process
-        for process in map(int, filter(str.isdecimal, os.listdir("/proc")))
+        for process in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
         if _fields(process)[1:2] == [str(os.getpid())] and "weir_bench.taken" in _command(process)
     ]
 
