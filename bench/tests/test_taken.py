@@ -50,7 +50,9 @@ def test_half_of_each_processor_is_taken_and_given_back() -> None:
             time.sleep(1)
             used = [_processor_seconds(taker) - seconds for taker, seconds in zip(takers, before, strict=True)]
             shares = [seconds / (time.monotonic() - began) for seconds in used]
-    except NotTaken:
+    except NotTaken as error:
+        if "PermissionError" not in str(error):
+            raise
         pytest.skip("no right to real-time priority here")
     assert not _takers()
     assert all(0.35 < share < 0.65 for share in shares), shares

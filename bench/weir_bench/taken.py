@@ -35,23 +35,26 @@ def processors_taken(share: float) -> Iterator[None]:
     try:
         for taker in takers:
             assert taker.stdout is not None
+            assert taker.stderr is not None
             if not taker.stdout.readline():
-                raise NotTaken("real-time priority is for root, or for who has CAP_SYS_NICE")
+                why = taker.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise NotTaken(f"real-time priority is for root, or for who has CAP_SYS_NICE ({why})")
         yield
     finally:
         for taker in takers:
             taker.terminate()
         for taker in takers:
             taker.wait(timeout=5)
-            if taker.stdout is not None:
-                taker.stdout.close()
+            for stream in (taker.stdout, taker.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 def _start(share: float, processor: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "weir_bench.taken", str(share), str(processor)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
 
 
